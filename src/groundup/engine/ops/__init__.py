@@ -1,0 +1,1 @@
+"""Operations as users call them: PyTorch's names and arguments, built of primitives."""

@@ -1,0 +1,100 @@
+"""Turning what users write into what primitives take: dtypes, dimensions, shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base import TensorBase, wrap
+from ..dtypes import DType, Number, get_default_dtype, result_type
+from ..primitives import elementwise
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+Operand = "Tensor | Number"
+Dim = int | Sequence[int] | None
+
+_NUMBERS = (bool, int, float, np.number, np.bool_)
+
+
+def operands(a: Tensor | Number, b: Tensor | Number) -> tuple[Tensor, Tensor]:
+    """Bring two operands to the dtype in which PyTorch would compute, numbers to tensors."""
+    if isinstance(a, TensorBase):
+        if isinstance(b, TensorBase):
+            if a.array.dtype is b.array.dtype:
+                return a, b
+        elif type(b) in (float, int) and a.array.dtype.kind == "f":
+            return a, wrap(np.asarray(b, a.array.dtype))
+    dtype = result_type([_operand(a), _operand(b)])
+    return to_dtype(a, dtype), to_dtype(b, dtype)
+
+
+def _operand(x: Tensor | Number) -> Tensor | Number:
+    if isinstance(x, TensorBase | bool | int | float | np.number | np.bool_):
+        return x
+    raise TypeError(
+        f"expected a tensor or a number, got {type(x).__name__}; "
+        "make a tensor of it with gu.tensor()"
+    )
+
+
+def to_dtype(x: Tensor | Number, dtype: DType) -> Tensor:
+    """A tensor of that dtype: the same tensor if it already has it."""
+    if not isinstance(x, TensorBase):
+        return wrap(np.asarray(x, dtype))
+    if x.array.dtype == dtype:
+        return x
+    return elementwise.cast(x, dtype=dtype)
+
+
+def floating(x: Tensor) -> Tensor:
+    """The tensor itself if it is floating, else converted to the default floating type."""
+    if x.array.dtype.kind == "f":
+        return x
+    return elementwise.cast(x, dtype=get_default_dtype())
+
+
+def one_dim(x: TensorBase, dim: int) -> int:
+    """A dimension counted from the front.
+
+    Raises:
+        IndexError: there is no such dimension.
+    """
+    n = max(x.array.ndim, 1)
+    if not -n <= dim < n:
+        raise IndexError(
+            f"dim {dim} is out of range for a tensor of shape {x.array.shape}; "
+            f"expected {-n} to {n - 1}"
+        )
+    return dim + n if dim < 0 else dim
+
+
+def many_dims(x: TensorBase, dim: Dim) -> tuple[int, ...]:
+    """Dimensions counted from the front, ascending; None and () mean all of them."""
+    n = x.array.ndim
+    if dim is None or (not isinstance(dim, int) and len(dim) == 0):
+        return tuple(range(n))
+    if isinstance(dim, int):
+        return (one_dim(x, dim),) if n else ()
+    dims = tuple(sorted(one_dim(x, d) for d in dim))
+    if len(set(dims)) != len(dims):
+        raise ValueError(f"dim {tuple(dim)} names a dimension twice")
+    return dims if n else ()
+
+
+def one_shape(sizes: Sequence[Any]) -> tuple[int, ...]:
+    """A shape given as separate numbers or as one sequence."""
+    if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer):
+        sizes = sizes[0]
+    return tuple(int(n) for n in sizes)
+
+
+def spread(value: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
+    """One number for each of ``n`` spatial dimensions."""
+    values = (value,) * n if isinstance(value, int) else tuple(value)
+    if len(values) != n:
+        raise ValueError(f"{name} has {len(values)} numbers, expected 1 or {n}: {values}")
+    return values

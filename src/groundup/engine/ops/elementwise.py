@@ -1,0 +1,707 @@
+"""Arithmetic, comparison, logic, selection, and functions of one variable.
+
+All broadcast (NumPy's and PyTorch's rules agree) and promote dtypes as PyTorch does; functions that
+make fractions (``exp``, ``sqrt``, division) turn integers into the default floating type first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base import TensorBase, wrap
+from ..dtypes import Number, as_dtype, result_type
+from ..primitives import elementwise as p
+from .arguments import floating, operands, to_dtype
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+# Arithmetic
+
+
+def add(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """``input + alpha * other``.
+
+    Example:
+        >>> gu.add(gu.tensor([1.0, 2.0]), 10)
+        tensor([11., 12.], shape=(2,), dtype=float32)
+    """
+    a, b = operands(input, other)
+    return p.add(a, b if alpha == 1 else mul(b, alpha))
+
+
+def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """``input - alpha * other``.
+
+    Raises:
+        TypeError: both are boolean; use ``logical_xor``.
+
+    Example:
+        >>> gu.sub(gu.tensor([1.0, 2.0]), 10)
+        tensor([-9., -8.], shape=(2,), dtype=float32)
+    """
+    a, b = operands(input, other)
+    return p.sub(a, b if alpha == 1 else mul(b, alpha))
+
+
+def rsub(input: Tensor, other: Tensor | Number) -> Tensor:
+    """``other - input``.
+
+    Example:
+        >>> gu.rsub(gu.tensor([1.0, 2.0]), 10)
+        tensor([9., 8.], shape=(2,), dtype=float32)
+    """
+    return sub(other, input)
+
+
+def mul(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """``input * other``.
+
+    Example:
+        >>> gu.mul(gu.tensor([1.0, 2.0]), gu.tensor([[1.0], [3.0]]))
+        tensor([[1., 2.],
+                [3., 6.]], shape=(2, 2), dtype=float32)
+    """
+    a, b = operands(input, other)
+    return p.mul(a, b)
+
+
+def div(
+    input: Tensor | Number, other: Tensor | Number, *, rounding_mode: str | None = None
+) -> Tensor:
+    """``input / other``; integers divide to floating numbers unless the result is rounded.
+
+    Args:
+        rounding_mode: None, "floor" (towards minus infinity) or "trunc" (towards zero).
+
+    Raises:
+        ValueError: another rounding mode.
+
+    Example:
+        >>> gu.div(gu.tensor([1, -3]), 2)
+        tensor([ 0.5000, -1.5000], shape=(2,), dtype=float32)
+    """
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    if rounding_mode not in (None, "trunc"):
+        raise ValueError(f"rounding_mode {rounding_mode!r}: expected None, 'floor' or 'trunc'")
+    a, b = operands(input, other)
+    result = p.div(floating(a), floating(b))
+    return result if rounding_mode is None else to_dtype(p.trunc(result), a.array.dtype)
+
+
+def rdiv(input: Tensor, other: Tensor | Number) -> Tensor:
+    """``other / input``, for the reflected operator."""
+    return div(other, input)
+
+
+def floor_divide(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """The quotient rounded towards minus infinity.
+
+    Example:
+        >>> gu.floor_divide(gu.tensor([7, -7]), 2)
+        tensor([ 3, -4], shape=(2,), dtype=int64)
+    """
+    return p.floor_divide(*operands(input, other))
+
+
+def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """The remainder of ``floor_divide``; it has the sign of the divisor.
+
+    Example:
+        >>> gu.remainder(gu.tensor([7, -7]), 4)
+        tensor([3, 1], shape=(2,), dtype=int64)
+    """
+    return p.remainder(*operands(input, other))
+
+
+def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
+    """``input ** exponent``.
+
+    Example:
+        >>> gu.pow(gu.tensor([1.0, 2.0, 3.0]), 2)
+        tensor([1., 4., 9.], shape=(3,), dtype=float32)
+    """
+    if isinstance(input, TensorBase) and input.array.dtype.kind == "f":
+        if exponent == 2 and isinstance(exponent, int | float):
+            return p.mul(input, input)
+        if exponent == 0.5 and isinstance(exponent, float):
+            return p.sqrt(input)
+    return p.pow(*operands(input, exponent))
+
+
+def rpow(input: Tensor, other: Number) -> Tensor:
+    """``other ** input``, for the reflected operator."""
+    return pow(other, input)
+
+
+def neg(input: Tensor) -> Tensor:
+    """``-input``.
+
+    Example:
+        >>> gu.neg(gu.tensor([1.0, -2.0]))
+        tensor([-1.,  2.], shape=(2,), dtype=float32)
+    """
+    return p.neg(input)
+
+
+def square(input: Tensor) -> Tensor:
+    """``input * input``.
+
+    Example:
+        >>> gu.square(gu.tensor([3.0]))
+        tensor([9.], shape=(1,), dtype=float32)
+    """
+    return p.mul(input, input)
+
+
+def reciprocal(input: Tensor) -> Tensor:
+    """``1 / input``.
+
+    Example:
+        >>> gu.reciprocal(gu.tensor([4.0]))
+        tensor([0.2500], shape=(1,), dtype=float32)
+    """
+    return div(1, input)
+
+
+def maximum(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """The larger of two, element by element; equal elements share the gradient.
+
+    Example:
+        >>> gu.maximum(gu.tensor([1.0, 5.0]), gu.tensor([3.0, 3.0]))
+        tensor([3., 5.], shape=(2,), dtype=float32)
+    """
+    return p.maximum(*operands(input, other))
+
+
+def minimum(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """The smaller of two, element by element; equal elements share the gradient.
+
+    Example:
+        >>> gu.minimum(gu.tensor([1.0, 5.0]), gu.tensor([3.0, 3.0]))
+        tensor([1., 3.], shape=(2,), dtype=float32)
+    """
+    return p.minimum(*operands(input, other))
+
+
+def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
+    """``input + weight * (end - input)``.
+
+    Example:
+        >>> gu.lerp(gu.tensor([0.0]), gu.tensor([10.0]), 0.3)
+        tensor([3.], shape=(1,), dtype=float32)
+    """
+    return add(input, mul(sub(end, input), weight))
+
+
+# Comparison: the result is boolean
+
+
+def eq(input: Tensor, other: Tensor | Number) -> Tensor:
+    """Where ``input == other``.
+
+    Example:
+        >>> gu.eq(gu.tensor([1, 2]), 2)
+        tensor([False,  True], shape=(2,), dtype=bool)
+    """
+    return p.eq(*operands(input, other))
+
+
+def ne(input: Tensor, other: Tensor | Number) -> Tensor:
+    """Where ``input != other``.
+
+    Example:
+        >>> gu.ne(gu.tensor([1, 2]), 2)
+        tensor([ True, False], shape=(2,), dtype=bool)
+    """
+    return p.ne(*operands(input, other))
+
+
+def lt(input: Tensor, other: Tensor | Number) -> Tensor:
+    """Where ``input < other``.
+
+    Example:
+        >>> gu.lt(gu.tensor([1, 2]), 2)
+        tensor([ True, False], shape=(2,), dtype=bool)
+    """
+    return p.lt(*operands(input, other))
+
+
+def le(input: Tensor, other: Tensor | Number) -> Tensor:
+    """Where ``input <= other``.
+
+    Example:
+        >>> gu.le(gu.tensor([1, 2]), 2)
+        tensor([ True,  True], shape=(2,), dtype=bool)
+    """
+    return p.le(*operands(input, other))
+
+
+def gt(input: Tensor, other: Tensor | Number) -> Tensor:
+    """Where ``input > other``.
+
+    Example:
+        >>> gu.gt(gu.tensor([1, 2]), 1)
+        tensor([False,  True], shape=(2,), dtype=bool)
+    """
+    return p.gt(*operands(input, other))
+
+
+def ge(input: Tensor, other: Tensor | Number) -> Tensor:
+    """Where ``input >= other``.
+
+    Example:
+        >>> gu.ge(gu.tensor([1, 2]), 1)
+        tensor([ True,  True], shape=(2,), dtype=bool)
+    """
+    return p.ge(*operands(input, other))
+
+
+def isnan(input: Tensor) -> Tensor:
+    """Where the value is not a number.
+
+    Example:
+        >>> gu.isnan(gu.tensor([1.0, float("nan")]))
+        tensor([False,  True], shape=(2,), dtype=bool)
+    """
+    return p.ne(input, input)
+
+
+def isfinite(input: Tensor) -> Tensor:
+    """Where the value is neither infinite nor NaN.
+
+    Example:
+        >>> gu.isfinite(gu.tensor([1.0, float("inf")]))
+        tensor([ True, False], shape=(2,), dtype=bool)
+    """
+    if input.array.dtype.kind != "f":
+        return p.eq(input, input)
+    return p.lt(p.abs(input), p.scalar(float("inf"), input))
+
+
+def isinf(input: Tensor) -> Tensor:
+    """Where the value is plus or minus infinity.
+
+    Example:
+        >>> gu.isinf(gu.tensor([1.0, float("-inf")]))
+        tensor([False,  True], shape=(2,), dtype=bool)
+    """
+    if input.array.dtype.kind != "f":
+        return p.ne(input, input)
+    return p.eq(p.abs(input), p.scalar(float("inf"), input))
+
+
+# Logic
+
+
+def logical_and(input: Tensor, other: Tensor) -> Tensor:
+    """Where both are true (not zero).
+
+    Example:
+        >>> gu.logical_and(gu.tensor([True, True]), gu.tensor([True, False]))
+        tensor([ True, False], shape=(2,), dtype=bool)
+    """
+    return p.logical_and(input, other)
+
+
+def logical_or(input: Tensor, other: Tensor) -> Tensor:
+    """Where either is true (not zero).
+
+    Example:
+        >>> gu.logical_or(gu.tensor([True, False]), gu.tensor([False, False]))
+        tensor([ True, False], shape=(2,), dtype=bool)
+    """
+    return p.logical_or(input, other)
+
+
+def logical_xor(input: Tensor, other: Tensor) -> Tensor:
+    """Where exactly one is true (not zero).
+
+    Example:
+        >>> gu.logical_xor(gu.tensor([True, True]), gu.tensor([True, False]))
+        tensor([False,  True], shape=(2,), dtype=bool)
+    """
+    return p.logical_xor(input, other)
+
+
+def logical_not(input: Tensor) -> Tensor:
+    """Where the value is zero or false.
+
+    Example:
+        >>> gu.logical_not(gu.tensor([True, False]))
+        tensor([False,  True], shape=(2,), dtype=bool)
+    """
+    return p.logical_not(input)
+
+
+def bitwise_and(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """Bits set in both; ``and`` for booleans.
+
+    Example:
+        >>> gu.bitwise_and(gu.tensor([6]), 3)
+        tensor([2], shape=(1,), dtype=int64)
+    """
+    return p.bitwise_and(*operands(input, other))
+
+
+def bitwise_or(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """Bits set in either; ``or`` for booleans.
+
+    Example:
+        >>> gu.bitwise_or(gu.tensor([6]), 3)
+        tensor([7], shape=(1,), dtype=int64)
+    """
+    return p.bitwise_or(*operands(input, other))
+
+
+def bitwise_xor(input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """Bits set in exactly one.
+
+    Example:
+        >>> gu.bitwise_xor(gu.tensor([6]), 3)
+        tensor([5], shape=(1,), dtype=int64)
+    """
+    return p.bitwise_xor(*operands(input, other))
+
+
+def bitwise_not(input: Tensor) -> Tensor:
+    """Every bit flipped; ``not`` for booleans.
+
+    Example:
+        >>> gu.bitwise_not(gu.tensor([0, -1]))
+        tensor([-1,  0], shape=(2,), dtype=int64)
+    """
+    return p.bitwise_not(input)
+
+
+# Selection
+
+
+def where(condition: Tensor, input: Tensor | Number, other: Tensor | Number) -> Tensor:
+    """``input`` where the condition holds, ``other`` elsewhere.
+
+    The branch that was not taken gets a gradient of 0, but a NaN *inside* its own derivative
+    survives (0 times infinity): make the argument of that branch safe first.
+
+    Raises:
+        TypeError: the condition is not boolean.
+
+    Example:
+        >>> x = gu.tensor([-1.0, 2.0])
+        >>> gu.where(x > 0, x, 0)
+        tensor([0., 2.], shape=(2,), dtype=float32)
+    """
+    if condition.array.dtype.kind != "b":
+        raise TypeError(f"where: the condition is {condition.array.dtype.name}, expected bool")
+    a, b = operands(input, other)
+    return p.where(condition, a, b)
+
+
+def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
+    """``value`` where the mask is true, the input elsewhere.
+
+    Example:
+        >>> gu.ones(3).masked_fill(gu.tensor([True, False, True]), 0)
+        tensor([0., 1., 0.], shape=(3,), dtype=float32)
+    """
+    if mask.array.dtype.kind != "b":
+        raise TypeError(f"masked_fill: the mask is {mask.array.dtype.name}, expected bool")
+    return p.where(mask, to_dtype(value, input.array.dtype), input)
+
+
+def clamp(
+    input: Tensor, min: Tensor | Number | None = None, max: Tensor | Number | None = None
+) -> Tensor:
+    """Values limited to [min, max]; the gradient passes inside the range and on its ends.
+
+    Raises:
+        ValueError: neither limit is given.
+
+    Example:
+        >>> gu.clamp(gu.tensor([-2.0, 0.5, 2.0]), -1, 1)
+        tensor([-1.0000,  0.5000,  1.0000], shape=(3,), dtype=float32)
+    """
+    if min is None and max is None:
+        raise ValueError("clamp: give min, max or both")
+    if isinstance(min, TensorBase) or isinstance(max, TensorBase):
+        if min is not None:
+            a, b = operands(input, min)
+            input = p.where(p.lt(a, b), b, a)
+        if max is not None:
+            a, b = operands(input, max)
+            input = p.where(p.gt(a, b), b, a)
+        return input
+    limits = [limit for limit in (min, max) if limit is not None]
+    x = to_dtype(input, result_type([input, *limits]))
+    return p.clamp(x, low=min, high=max)
+
+
+# Rounding
+
+
+def sign(input: Tensor) -> Tensor:
+    """-1, 0 or 1.
+
+    Example:
+        >>> gu.sign(gu.tensor([-3.0, 0.0, 2.0]))
+        tensor([-1.,  0.,  1.], shape=(3,), dtype=float32)
+    """
+    return p.sign(input)
+
+
+def floor(input: Tensor) -> Tensor:
+    """The largest integer not above.
+
+    Example:
+        >>> gu.floor(gu.tensor([-1.5, 1.5]))
+        tensor([-2.,  1.], shape=(2,), dtype=float32)
+    """
+    return p.floor(input)
+
+
+def ceil(input: Tensor) -> Tensor:
+    """The smallest integer not below.
+
+    Example:
+        >>> gu.ceil(gu.tensor([-1.5, 1.5]))
+        tensor([-1.,  2.], shape=(2,), dtype=float32)
+    """
+    return p.ceil(input)
+
+
+def round(input: Tensor) -> Tensor:
+    """The nearest integer, halves to the even one.
+
+    Example:
+        >>> gu.round(gu.tensor([0.5, 1.5]))
+        tensor([0., 2.], shape=(2,), dtype=float32)
+    """
+    return p.round(input)
+
+
+def trunc(input: Tensor) -> Tensor:
+    """The integer part.
+
+    Example:
+        >>> gu.trunc(gu.tensor([-1.5, 1.5]))
+        tensor([-1.,  1.], shape=(2,), dtype=float32)
+    """
+    return p.trunc(input)
+
+
+# Functions of one variable
+
+
+def abs(input: Tensor) -> Tensor:
+    """The magnitude; its gradient at 0 is 0.
+
+    Example:
+        >>> gu.abs(gu.tensor([-3.0, 2.0]))
+        tensor([3., 2.], shape=(2,), dtype=float32)
+    """
+    return p.abs(input)
+
+
+def exp(input: Tensor) -> Tensor:
+    """``e ** input``.
+
+    Example:
+        >>> gu.exp(gu.tensor([0.0, 1.0]))
+        tensor([1.0000, 2.7183], shape=(2,), dtype=float32)
+    """
+    return p.exp(floating(input))
+
+
+def expm1(input: Tensor) -> Tensor:
+    """``exp(input) - 1``, accurate near 0.
+
+    Example:
+        >>> gu.expm1(gu.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.7183], shape=(2,), dtype=float32)
+    """
+    return p.expm1(floating(input))
+
+
+def log(input: Tensor) -> Tensor:
+    """Natural logarithm.
+
+    Example:
+        >>> gu.log(gu.tensor([1.0, 2.0]))
+        tensor([0.0000, 0.6931], shape=(2,), dtype=float32)
+    """
+    return p.log(floating(input))
+
+
+def log1p(input: Tensor) -> Tensor:
+    """``log(1 + input)``, accurate near 0.
+
+    Example:
+        >>> gu.log1p(gu.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.6931], shape=(2,), dtype=float32)
+    """
+    return p.log1p(floating(input))
+
+
+def sqrt(input: Tensor) -> Tensor:
+    """Square root.
+
+    Example:
+        >>> gu.sqrt(gu.tensor([4.0, 9.0]))
+        tensor([2., 3.], shape=(2,), dtype=float32)
+    """
+    return p.sqrt(floating(input))
+
+
+def rsqrt(input: Tensor) -> Tensor:
+    """``1 / sqrt(input)``.
+
+    Example:
+        >>> gu.rsqrt(gu.tensor([4.0]))
+        tensor([0.5000], shape=(1,), dtype=float32)
+    """
+    return p.rsqrt(floating(input))
+
+
+def sin(input: Tensor) -> Tensor:
+    """Sine of an angle in radians.
+
+    Example:
+        >>> gu.sin(gu.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8415], shape=(2,), dtype=float32)
+    """
+    return p.sin(floating(input))
+
+
+def cos(input: Tensor) -> Tensor:
+    """Cosine of an angle in radians.
+
+    Example:
+        >>> gu.cos(gu.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.5403], shape=(2,), dtype=float32)
+    """
+    return p.cos(floating(input))
+
+
+def tanh(input: Tensor) -> Tensor:
+    """Hyperbolic tangent.
+
+    Example:
+        >>> gu.tanh(gu.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616], shape=(2,), dtype=float32)
+    """
+    return p.tanh(floating(input))
+
+
+def erf(input: Tensor) -> Tensor:
+    """Error function.
+
+    Example:
+        >>> gu.erf(gu.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8427], shape=(2,), dtype=float32)
+    """
+    return p.erf(floating(input))
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """``1 / (1 + exp(-input))``.
+
+    Example:
+        >>> gu.sigmoid(gu.tensor([0.0, 1.0]))
+        tensor([0.5000, 0.7311], shape=(2,), dtype=float32)
+    """
+    return p.sigmoid(floating(input))
+
+
+def relu(input: Tensor) -> Tensor:
+    """``max(input, 0)``; its gradient at 0 is 0.
+
+    Example:
+        >>> gu.relu(gu.tensor([-1.0, 2.0]))
+        tensor([0., 2.], shape=(2,), dtype=float32)
+    """
+    return p.relu(input)
+
+
+# Conversion
+
+
+def to(input: Tensor, dtype: Any = None, *, device: str = "cpu", copy: bool = False) -> Tensor:
+    """The tensor in another dtype; the tensor itself if nothing changes.
+
+    Args:
+        dtype: a dtype, or "cpu" (accepted so that scripts written for other devices run).
+        copy: make a copy even if nothing changes.
+
+    Raises:
+        ValueError: a device other than the CPU.
+
+    Example:
+        >>> gu.tensor([1.5, 2.5]).to(gu.int64)
+        tensor([1, 2], shape=(2,), dtype=int64)
+    """
+    if isinstance(dtype, str) and (dtype == "cpu" or dtype.split(":")[0] in ("cuda", "mps")):
+        dtype, device = None, dtype
+    if device != "cpu":
+        raise ValueError(f"device {device!r}: groundup computes on the CPU only; use 'cpu'")
+    wanted = input.array.dtype if dtype is None else as_dtype(dtype)
+    if wanted == input.array.dtype and not copy:
+        return input
+    return p.cast(input, dtype=wanted)
+
+
+def type_as(input: Tensor, other: Tensor) -> Tensor:
+    """The tensor in the dtype of another.
+
+    Example:
+        >>> gu.tensor([1]).type_as(gu.tensor([0.5]))
+        tensor([1.], shape=(1,), dtype=float32)
+    """
+    return to(input, other.array.dtype)
+
+
+def allclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
+    """Whether all elements agree within ``atol + rtol * abs(other)``.
+
+    Example:
+        >>> gu.allclose(gu.tensor([1.0]), gu.tensor([1.0 + 1e-7]))
+        True
+    """
+    return bool(np.allclose(input.array, other.array, rtol, atol, equal_nan))
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether shapes and all elements are equal.
+
+    Example:
+        >>> gu.equal(gu.tensor([1, 2]), gu.tensor([1, 2]))
+        True
+    """
+    return bool(np.array_equal(input.array, other.array))
+
+
+def clone(input: Tensor) -> Tensor:
+    """A copy with its own memory; gradients flow through it.
+
+    Example:
+        >>> gu.tensor([1.0]).clone()
+        tensor([1.], shape=(1,), dtype=float32)
+    """
+    return p.cast(input, dtype=input.array.dtype)
+
+
+def detach(input: Tensor) -> Tensor:
+    """The same memory without its history: no gradient flows through the result.
+
+    Example:
+        >>> gu.ones(1, requires_grad=True).detach().requires_grad
+        False
+    """
+    out = wrap(input.array)
+    out.version = input.shared_version()
+    out.version.viewed = True
+    return out

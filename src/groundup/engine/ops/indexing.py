@@ -1,0 +1,311 @@
+"""Reading and writing at positions: ``x[...]``, ``gather``, ``scatter_add`` and their relatives.
+
+``x[key]`` takes what PyTorch takes: integers, slices with positive steps, ``None``, ``...``,
+integer tensors and boolean masks. Numbers and slices are applied first, then the tensors to the
+dimensions that are left, which is PyTorch's order (NumPy treats a number beside a tensor as another
+tensor).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base import TensorBase, as_array, wrap
+from ..dtypes import Number, int64
+from ..primitives import elementwise, indexing as p, shape as shaping
+from .arguments import one_dim, to_dtype
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+
+def _parts(key: Any) -> list[Any]:
+    return [_part(part) for part in (key if isinstance(key, tuple) else (key,))]
+
+
+def _part(part: Any) -> Any:
+    """Lists and arrays as tensors, integer scalars as numbers."""
+    if isinstance(part, list | range | np.ndarray):
+        return wrap(np.asarray(part))
+    if isinstance(part, TensorBase) and part.array.ndim == 0 and part.array.dtype.kind in "iu":
+        return part.array.item()
+    return part
+
+
+def _consumed(part: Any) -> int:
+    if part is None or part is Ellipsis or isinstance(part, bool):
+        return 0
+    if isinstance(part, TensorBase) and part.array.dtype.kind == "b":
+        return part.array.ndim
+    return 1
+
+
+def _basic(x: Tensor, key: Any) -> tuple[Tensor, list[Tensor], tuple[int, ...]]:
+    """Apply numbers, slices, None and ``...``; return what is left for tensors and where."""
+    parts = _parts(key)
+    used = sum(map(_consumed, parts))
+    shape = x.array.shape
+    if used > len(shape):
+        raise IndexError(
+            f"{used} indices for a tensor of shape {shape}; expected at most {len(shape)}"
+        )
+    if not any(part is Ellipsis for part in parts):
+        parts.append(Ellipsis)
+    slices: list[slice] = []
+    sizes: list[int] = []
+    positions: list[Tensor] = []
+    dims: list[int] = []
+    d = 0
+    for part in parts:
+        if part is None or isinstance(part, bool):
+            if isinstance(part, bool):
+                positions.append(wrap(np.zeros(int(part), np.int64)))
+                dims.append(len(sizes))
+            sizes.append(1)
+        elif part is Ellipsis:
+            for _ in range(len(shape) - used):
+                slices.append(slice(None))
+                sizes.append(shape[d])
+                d += 1
+        elif isinstance(part, slice):
+            start, stop, step = part.indices(shape[d])
+            if step < 1:
+                raise ValueError(
+                    f"slice step {step}: expected a positive one; use flip() to reverse"
+                )
+            slices.append(slice(start, max(start, stop), step))
+            sizes.append(len(range(start, stop, step)))
+            d += 1
+        elif isinstance(part, int | np.integer):
+            i = int(part)
+            if not -shape[d] <= i < shape[d]:
+                raise IndexError(f"index {i} is out of range for dimension {d} of size {shape[d]}")
+            i %= shape[d]
+            slices.append(slice(i, i + 1))
+            d += 1
+        elif isinstance(part, TensorBase):
+            for position in _positions(part, shape, d):
+                positions.append(position)
+                dims.append(len(sizes))
+                slices.append(slice(None))
+                sizes.append(shape[d])
+                d += 1
+        else:
+            raise TypeError(
+                f"cannot index a tensor with {type(part).__name__}; "
+                "expected integers, slices, None, ..., or integer or boolean tensors"
+            )
+    if any(s != slice(None) for s in slices):
+        x = shaping.slice_(x, key=tuple(slices))
+    if x.array.shape != tuple(sizes):
+        x = shaping.reshape(x, shape=tuple(sizes))
+    return x, positions, tuple(dims)
+
+
+def _positions(part: TensorBase, shape: tuple[int, ...], d: int) -> list[Tensor]:
+    array = part.array
+    if array.dtype.kind == "b":
+        if array.shape != shape[d : d + array.ndim]:
+            raise IndexError(
+                f"a mask of shape {array.shape} does not fit dimensions of shape "
+                f"{shape[d : d + array.ndim]}"
+            )
+        return [wrap(found) for found in np.nonzero(array)]
+    return [_non_negative(part, shape[d], d)]
+
+
+def _non_negative(position: TensorBase, size: int, d: int) -> Tensor:
+    array = position.array
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"an index tensor must hold integers or booleans, got {array.dtype.name}")
+    if array.size:
+        low, high = array.min(), array.max()
+        if low < -size or high >= size:
+            wrong = low if low < -size else high
+            raise IndexError(f"index {wrong} is out of range for dimension {d} of size {size}")
+        if low < 0:
+            return wrap(np.where(array < 0, array + size, array))
+    return position  # type: ignore[return-value]
+
+
+def getitem(input: Tensor, key: Any) -> Tensor:
+    """``input[key]``: a view where the key holds no tensors, else a copy."""
+    x, positions, dims = _basic(input, key)
+    if positions:
+        return p.index(x, *positions, dims=dims)
+    return x if x is not input else input.view(input.array.shape)
+
+
+def setitem(input: Tensor, key: Any, value: Tensor | Number) -> None:
+    """``input[key] = value``; in a graph the tensor becomes the result of the writing."""
+    if isinstance(key, TensorBase) and key.array.dtype.kind == "b" and not np.ndim(as_array(value)):
+        mask = wrap(
+            key.array.reshape(*key.array.shape, *(1,) * (input.array.ndim - key.array.ndim))
+        )
+        input.masked_fill_(mask, value)
+        return
+    values = to_dtype(value, input.array.dtype)
+    if input.requires_grad or values.requires_grad:
+        input.change("setitem", _written(input, key, values))
+        return
+    x, positions, dims = _basic(input, key)
+    x.assign(p.index_put(x, values, *positions, dims=dims) if positions else values)
+
+
+def _written(x: Tensor, key: Any, values: Tensor) -> Tensor:
+    """A copy of ``x`` with the values at ``key``, as one differentiable expression."""
+    order = wrap(np.arange(x.array.size).reshape(x.array.shape))
+    where, positions, dims = _basic(order, key)
+    target = p.index(where, *positions, dims=dims) if positions else where
+    flat = shaping.reshape(x, shape=(-1,))
+    spread = shaping.expand(values, shape=target.array.shape)
+    put = p.index_put(flat, spread.reshape(-1), target.reshape(-1), dims=(0,))
+    return shaping.reshape(put, shape=x.array.shape)
+
+
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The elements of a dimension at the given positions.
+
+    Args:
+        index: one-dimensional integer tensor.
+
+    Raises:
+        IndexError: a position leaves the dimension.
+
+    Example:
+        >>> gu.tensor([[1, 2], [3, 4]]).index_select(1, gu.tensor([1, 1]))
+        tensor([[2, 2],
+                [4, 4]], shape=(2, 2), dtype=int64)
+    """
+    d = one_dim(input, dim)
+    if index.array.ndim > 1:
+        raise ValueError(
+            f"index_select: the index has shape {index.array.shape}, expected 1 dimension"
+        )
+    position = _non_negative(index, input.array.shape[d], d)
+    return p.index(input, position.reshape(-1), dims=(d,))
+
+
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """``out[i][j] = input[i][index[i][j]]`` (for ``dim`` 1 of 2).
+
+    Shape:
+        index has as many dimensions as input and is nowhere larger, except along ``dim``.
+
+    Raises:
+        IndexError: a position leaves the dimension.
+
+    Example:
+        >>> gu.tensor([[1, 2], [3, 4]]).gather(1, gu.tensor([[0], [1]]))
+        tensor([[1],
+                [4]], shape=(2, 1), dtype=int64)
+    """
+    x, d = input, one_dim(input, dim)
+    if index.array.ndim != x.array.ndim:
+        raise ValueError(
+            f"gather: index {index.array.shape} and input {x.array.shape} must have "
+            "as many dimensions"
+        )
+    if not x.array.ndim:
+        return x
+    if not index.array.size:
+        return wrap(np.empty(index.array.shape, x.array.dtype))
+    key = tuple(
+        slice(0, size if e == d else n)
+        for e, (n, size) in enumerate(zip(index.array.shape, x.array.shape, strict=True))
+    )
+    if any(s.stop != n for s, n in zip(key, x.array.shape, strict=True)):
+        x = shaping.slice_(x, key=key)
+    return p.gather(x, _non_negative(index, x.array.shape[d], d), dim=d)
+
+
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """``input`` with ``src`` added where ``gather`` would read; repeated positions add up.
+
+    Example:
+        >>> gu.zeros(3).scatter_add(0, gu.tensor([0, 2, 2]), gu.ones(3))
+        tensor([1., 0., 2.], shape=(3,), dtype=float32)
+    """
+    d = one_dim(input, dim)
+    if not index.array.size:
+        return input.clone()
+    if not input.array.ndim:
+        return input + src
+    src = shaping.slice_(src, key=tuple(slice(0, n) for n in index.array.shape))
+    position = _non_negative(index, input.array.shape[d], d)
+    shape = tuple(
+        size if e == d else n
+        for e, (n, size) in enumerate(zip(index.array.shape, input.array.shape, strict=True))
+    )
+    added = p.scatter_add(src, position, dim=d, shape=shape)
+    if shape != input.array.shape:
+        widths = tuple((0, size - n) for n, size in zip(shape, input.array.shape, strict=True))
+        added = shaping.pad(added, widths=widths, value=0.0)
+    return input + added
+
+
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """``gather`` with broadcasting of the other dimensions; flattened without ``dim``.
+
+    Example:
+        >>> x = gu.tensor([[30, 10, 20]])
+        >>> x.take_along_dim(x.argsort(1), 1)
+        tensor([[10, 20, 30]], shape=(1, 3), dtype=int64)
+    """
+    if dim is None:
+        return gather(input.reshape(-1), 0, indices.reshape(-1))
+    d, n = one_dim(input, dim), input.array.ndim
+    if indices.array.ndim != n:
+        raise ValueError(
+            f"take_along_dim: indices {indices.array.shape} and input {input.array.shape} "
+            "must have as many dimensions"
+        )
+    wide = list(
+        np.broadcast_shapes(
+            tuple(1 if e == d else s for e, s in enumerate(input.array.shape)),
+            tuple(1 if e == d else s for e, s in enumerate(indices.array.shape)),
+        )
+    )
+    wide[d] = input.array.shape[d]
+    x = shaping.expand(input, shape=tuple(wide))
+    wide[d] = indices.array.shape[d]
+    return gather(x, d, shaping.expand(indices, shape=tuple(wide)))
+
+
+def nonzero(input: Tensor) -> Tensor:
+    """The positions of the elements that are not zero, one a row; the shape depends on the values.
+
+    Example:
+        >>> gu.tensor([0, 5, 6]).nonzero()
+        tensor([[1],
+                [2]], shape=(2, 1), dtype=int64)
+    """
+    return wrap(np.argwhere(input.array))
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """A vector for each class index: 1 at the index, 0 elsewhere.
+
+    Args:
+        tensor: integer tensor.
+        num_classes: length of the vectors; -1 for the largest index plus 1.
+
+    Shape:
+        (*) -> (*, num_classes), int64.
+
+    Example:
+        >>> gu.nn.functional.one_hot(gu.tensor([0, 2]))
+        tensor([[1, 0, 0],
+                [0, 0, 1]])
+    """
+    if num_classes == -1:
+        num_classes = int(tensor.array.max()) + 1 if tensor.array.size else 0
+    if tensor.array.size and (tensor.array.min() < 0 or tensor.array.max() >= num_classes):
+        raise IndexError(
+            f"one_hot: indices run from {tensor.array.min()} to {tensor.array.max()}, "
+            f"expected 0 to {num_classes - 1}"
+        )
+    classes = wrap(np.arange(num_classes, dtype=tensor.array.dtype))
+    return to_dtype(elementwise.eq(tensor.unsqueeze(-1), classes), int64)

@@ -1,0 +1,29 @@
+"""The matrix product."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..primitive import Primitive
+from .shape import permute
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+
+def swap(x: Tensor) -> Tensor:
+    """Transpose the last two dimensions."""
+    n = x.array.ndim
+    return permute(x, order=(*range(n - 2), n - 1, n - 2))
+
+
+matmul: Primitive = Primitive(
+    "matmul",
+    np.matmul,
+    lambda g, _y, _a, b: matmul(g, swap(b)),
+    lambda g, _y, a, _b: matmul(swap(a), g),
+    work=lambda inputs, out, **_: out.array.size * inputs[0].array.shape[-1],
+)
+"""(..., n, k) @ (..., k, m) -> (..., n, m); leading dimensions broadcast."""

@@ -1,0 +1,693 @@
+"""The tensor: an array with operators, methods and a place in the graph.
+
+Every operator and method is one of the functions in ``ops``, which only build calls of primitives.
+What is written out here is what has no such function: the properties, conversion to Python,
+printing, and change in place.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .base import Array, TensorBase, as_array, mode, register_tensor_class, wrap
+from .dtypes import DType, Number, as_dtype
+from .ops import elementwise, indexing, products, reductions, shaping, sorting
+from .ops.arguments import to_dtype
+
+if TYPE_CHECKING:
+    from .random import Generator
+
+
+@register_tensor_class
+class Tensor(TensorBase):
+    """An n-dimensional array that remembers how it was computed.
+
+    Args:
+        data: whatever ``gu.tensor`` takes, as floating numbers.
+
+    Attributes:
+        array: the values (``numpy.ndarray``).
+        requires_grad: whether gradients flow to this tensor.
+        grad: the gradient accumulated by ``backward``.
+
+    Example:
+        >>> x = gu.tensor([1.0, 2.0], requires_grad=True)
+        >>> y = (x**2).sum()
+        >>> y.backward()
+        >>> x.grad
+        tensor([2., 4.], shape=(2,), dtype=float32)
+    """
+
+    __array_ufunc__ = None  # so that ``numpy_array * tensor`` comes to us
+
+    def __init__(self, data: Any = ()) -> None:
+        from .ops.creation import tensor
+
+        self.array = tensor(data, dtype=float).array
+
+    # Facts
+
+    @property
+    def shape(self) -> tuple[builtins.int, ...]:
+        """The sizes of the dimensions."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> builtins.int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    @property
+    def is_leaf(self) -> builtins.bool:
+        """Whether the tensor was made by the user rather than by a recorded operation."""
+        return self.node is None
+
+    @property
+    def T(self) -> Tensor:
+        """The dimensions reversed."""
+        return self.permute(tuple(range(self.ndim))[::-1])
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dimensions exchanged."""
+        return self.transpose(-2, -1)
+
+    def dim(self) -> builtins.int:
+        """The number of dimensions.
+
+        Example:
+            >>> gu.ones(2, 3).dim()
+            2
+        """
+        return self.array.ndim
+
+    def numel(self) -> builtins.int:
+        """The number of elements.
+
+        Example:
+            >>> gu.ones(2, 3).numel()
+            6
+        """
+        return self.array.size
+
+    def size(self, dim: builtins.int | None = None) -> Any:
+        """The shape, or the size of one dimension.
+
+        Example:
+            >>> gu.ones(2, 3).size(-1)
+            3
+        """
+        return self.array.shape if dim is None else self.array.shape[dim]
+
+    def is_contiguous(self) -> builtins.bool:
+        """Whether the elements lie in memory in the order of their indices.
+
+        Example:
+            >>> gu.ones(2, 3).T.is_contiguous()
+            False
+        """
+        return builtins.bool(self.array.flags.c_contiguous)
+
+    def contiguous(self) -> Tensor:
+        """The tensor itself, or a copy whose elements lie in the order of their indices.
+
+        Example:
+            >>> gu.ones(2, 3).T.contiguous().is_contiguous()
+            True
+        """
+        if self.is_contiguous():
+            return self
+        return self.reshape(-1).reshape(self.shape)
+
+    def is_floating_point(self) -> builtins.bool:
+        """Whether the dtype is a floating type.
+
+        Example:
+            >>> gu.arange(3).is_floating_point()
+            False
+        """
+        return self.array.dtype.kind == "f"
+
+    # Conversion to Python
+
+    def item(self) -> Any:
+        """The value of a tensor with one element, as a Python number.
+
+        Raises:
+            ValueError: more or fewer elements.
+
+        Example:
+            >>> gu.tensor([3]).item()
+            3
+        """
+        if self.array.size != 1:
+            raise ValueError(f"item(): the tensor has {self.array.size} elements, expected 1")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists of Python numbers.
+
+        Example:
+            >>> gu.eye(2).tolist()
+            [[1.0, 0.0], [0.0, 1.0]]
+        """
+        return self.array.tolist()
+
+    def numpy(self) -> Array:
+        """The values as a NumPy array that shares the tensor's memory.
+
+        Raises:
+            RuntimeError: the tensor requires a gradient; detach it first.
+
+        Example:
+            >>> gu.ones(2).numpy()
+            array([1., 1.], dtype=float32)
+        """
+        if self.requires_grad:
+            raise RuntimeError("numpy(): the tensor requires a gradient; use .detach().numpy()")
+        return self.array
+
+    def __array__(self, dtype: Any = None, copy: builtins.bool | None = None) -> Array:
+        return np.array(self.array, dtype=dtype) if copy else np.asarray(self.array, dtype=dtype)
+
+    def __bool__(self) -> builtins.bool:
+        if self.array.size != 1:
+            raise ValueError(
+                f"the truth of a tensor with {self.array.size} elements is ambiguous; "
+                "use .any() or .all()"
+            )
+        return builtins.bool(self.array)
+
+    def __float__(self) -> builtins.float:
+        return builtins.float(self.item())
+
+    def __int__(self) -> builtins.int:
+        return builtins.int(self.item())
+
+    def __index__(self) -> builtins.int:
+        if self.array.dtype.kind not in "iu" or self.array.ndim:
+            raise TypeError(
+                f"only an integer scalar can be an index, got {self.shape} {self.dtype}"
+            )
+        return builtins.int(self.array)
+
+    def __len__(self) -> builtins.int:
+        if not self.array.ndim:
+            raise TypeError("a zero-dimensional tensor has no length")
+        return builtins.int(self.array.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.array.ndim:
+            raise TypeError("a zero-dimensional tensor cannot be iterated over")
+        return iter(self.unbind(0))
+
+    def __contains__(self, value: object) -> builtins.bool:
+        return builtins.bool((self.array == as_array(value)).any())
+
+    __hash__ = TensorBase.__hash__  # by identity; ``==`` compares values
+
+    def __repr__(self) -> str:
+        return _print(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
+
+    # Gradients
+
+    def requires_grad_(self, requires_grad: builtins.bool = True) -> Tensor:
+        """Ask for (or give up) the gradient of a leaf.
+
+        Raises:
+            TypeError: the dtype is not floating. RuntimeError: the tensor is not a leaf.
+
+        Example:
+            >>> gu.ones(1).requires_grad_().requires_grad
+            True
+        """
+        if requires_grad and self.array.dtype.kind != "f":
+            raise TypeError(f"only floating tensors have gradients, this one is {self.dtype.name}")
+        if self.node is not None and not requires_grad:
+            raise RuntimeError("requires_grad_(False): the tensor is not a leaf; use detach()")
+        self.requires_grad = requires_grad
+        return self
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: builtins.bool | None = None,
+        create_graph: builtins.bool = False,
+    ) -> None:
+        """Add the gradient of this tensor to ``.grad`` of every leaf it was computed from.
+
+        See ``groundup.engine.autograd.backward`` for the arguments and errors.
+
+        Example:
+            >>> x = gu.tensor(3.0, requires_grad=True)
+            >>> (x * x).backward()
+            >>> x.grad
+            tensor(6., shape=(), dtype=float32)
+        """
+        from .autograd import backward
+
+        backward(self, gradient, retain_graph, create_graph)
+
+    # Change in place
+
+    def assign(self, value: Tensor | Number) -> Tensor:
+        """Overwrite the values; every change of state in the project comes down to this.
+
+        The memory stays, so views and NumPy arrays of it see the change. Gradients do not flow.
+
+        Args:
+            value: broadcast to this shape and converted to this dtype.
+
+        Raises:
+            RuntimeError: gradients are recorded and this tensor or the value requires one.
+            TypeError: the conversion would lose the fraction.
+
+        Example:
+            >>> x = gu.zeros(2)
+            >>> x.assign(gu.tensor([1.0, 2.0]))
+            tensor([1., 2.], shape=(2,), dtype=float32)
+        """
+        if mode.grad and (
+            self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)
+        ):
+            raise RuntimeError(
+                "assign: the change would escape differentiation; use it under no_grad()"
+            )
+        self._write(as_array(value))
+        return self
+
+    def _write(self, values: Array) -> None:
+        if not self.array.flags.writeable:
+            raise RuntimeError("the memory is read-only or expanded; change a clone() instead")
+        np.copyto(self.array, values, casting="same_kind")
+        self.shared_version().count += 1
+
+    def change(self, name: str, result: Tensor) -> Tensor:
+        """Become the result of an operation, in this tensor's own memory.
+
+        Outside a graph this is ``assign``. In a graph the tensor takes the result's place in it,
+        and operations that kept the old values refuse to be differentiated.
+
+        Args:
+            name: the operation, for messages.
+            result: of this shape; computed from this tensor if it requires a gradient.
+
+        Raises:
+            RuntimeError: the tensor is a leaf that requires a gradient, or shares its memory with a
+                view.
+
+        Example:
+            >>> x = gu.zeros(2)
+            >>> x.change("example", x + 1)
+            tensor([1., 1.], shape=(2,), dtype=float32)
+        """
+        if result.shape != self.shape:
+            raise ValueError(
+                f"{name}: the result has shape {result.shape}, the tensor {self.shape}"
+            )
+        if mode.grad and (self.requires_grad or result.requires_grad):
+            if self.requires_grad and self.node is None:
+                raise RuntimeError(
+                    f"{name}: a leaf that requires a gradient cannot be changed in place; "
+                    "wrap the change in no_grad()"
+                )
+            if self.version is not None and self.version.viewed:
+                raise RuntimeError(
+                    f"{name}: the tensor shares its memory with a view, so gradients could not "
+                    "follow a change in place; compute a new tensor instead"
+                )
+            self._write(result.array)
+            self.requires_grad, self.node = result.requires_grad, result.node
+            return self
+        self._write(result.array)
+        return self
+
+    def add_(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+        """``add`` in place.
+
+        Example:
+            >>> gu.ones(1).add_(2)
+            tensor([3.], shape=(1,), dtype=float32)
+        """
+        return self.change("add_", elementwise.add(self, other, alpha=alpha))
+
+    def sub_(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+        """``sub`` in place.
+
+        Example:
+            >>> gu.ones(1).sub_(2)
+            tensor([-1.], shape=(1,), dtype=float32)
+        """
+        return self.change("sub_", elementwise.sub(self, other, alpha=alpha))
+
+    def mul_(self, other: Tensor | Number) -> Tensor:
+        """``mul`` in place.
+
+        Example:
+            >>> gu.ones(1).mul_(2)
+            tensor([2.], shape=(1,), dtype=float32)
+        """
+        return self.change("mul_", elementwise.mul(self, other))
+
+    def div_(self, other: Tensor | Number) -> Tensor:
+        """``div`` in place.
+
+        Example:
+            >>> gu.ones(1).div_(2)
+            tensor([0.5000], shape=(1,), dtype=float32)
+        """
+        return self.change("div_", elementwise.div(self, other))
+
+    def pow_(self, exponent: Tensor | Number) -> Tensor:
+        """``pow`` in place.
+
+        Example:
+            >>> gu.tensor([3.0]).pow_(2)
+            tensor([9.], shape=(1,), dtype=float32)
+        """
+        return self.change("pow_", elementwise.pow(self, exponent))
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
+        """``clamp`` in place.
+
+        Example:
+            >>> gu.tensor([3.0]).clamp_(max=1)
+            tensor([1.], shape=(1,), dtype=float32)
+        """
+        return self.change("clamp_", elementwise.clamp(self, min, max))
+
+    def masked_fill_(self, mask: Tensor, value: Tensor | Number) -> Tensor:
+        """``masked_fill`` in place.
+
+        Example:
+            >>> gu.ones(2).masked_fill_(gu.tensor([True, False]), 0)
+            tensor([0., 1.], shape=(2,), dtype=float32)
+        """
+        return self.change("masked_fill_", elementwise.masked_fill(self, mask, value))
+
+    def copy_(self, other: Tensor) -> Tensor:
+        """The values of another tensor, broadcast and converted; gradients flow to it.
+
+        Example:
+            >>> gu.zeros(2).copy_(gu.tensor([1, 2]))
+            tensor([1., 2.], shape=(2,), dtype=float32)
+        """
+        return self.change("copy_", to_dtype(other, self.dtype).expand(self.shape))
+
+    def zero_(self) -> Tensor:
+        """All zeros.
+
+        Example:
+            >>> gu.ones(2).zero_()
+            tensor([0., 0.], shape=(2,), dtype=float32)
+        """
+        return self.fill_(0)
+
+    def fill_(self, value: Number) -> Tensor:
+        """All one value.
+
+        Example:
+            >>> gu.ones(2).fill_(7)
+            tensor([7., 7.], shape=(2,), dtype=float32)
+        """
+        return self.change(
+            "fill_", wrap(np.broadcast_to(np.asarray(value, self.dtype), self.shape))
+        )
+
+    def uniform_(
+        self,
+        low: builtins.float = 0.0,
+        high: builtins.float = 1.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Uniform random numbers in [low, high).
+
+        Example:
+            >>> gu.zeros(3).uniform_(-1, 1).shape
+            (3,)
+        """
+        from .ops.creation import rand_like
+
+        return self.change("uniform_", rand_like(self, generator=generator) * (high - low) + low)
+
+    def normal_(
+        self,
+        mean: builtins.float = 0.0,
+        std: builtins.float = 1.0,
+        *,
+        generator: Generator | None = None,
+    ) -> Tensor:
+        """Normal random numbers.
+
+        Example:
+            >>> gu.zeros(3).normal_(0, 0.02).shape
+            (3,)
+        """
+        from .ops.creation import randn_like
+
+        return self.change("normal_", randn_like(self, generator=generator) * std + mean)
+
+    __iadd__ = add_
+    __isub__ = sub_
+    __imul__ = mul_
+    __itruediv__ = div_
+    __ipow__ = pow_
+
+    # Conversion of dtype
+
+    def float(self) -> Tensor:
+        """As float32.
+
+        Example:
+            >>> gu.tensor([1]).float()
+            tensor([1.], shape=(1,), dtype=float32)
+        """
+        return elementwise.to(self, np.float32)
+
+    def double(self) -> Tensor:
+        """As float64.
+
+        Example:
+            >>> gu.tensor([1]).double()
+            tensor([1.], shape=(1,), dtype=float64)
+        """
+        return elementwise.to(self, np.float64)
+
+    def half(self) -> Tensor:
+        """As float16.
+
+        Example:
+            >>> gu.tensor([1]).half()
+            tensor([1.], shape=(1,), dtype=float16)
+        """
+        return elementwise.to(self, np.float16)
+
+    def int(self) -> Tensor:
+        """As int32.
+
+        Example:
+            >>> gu.tensor([1.5]).int()
+            tensor([1], shape=(1,), dtype=int32)
+        """
+        return elementwise.to(self, np.int32)
+
+    def long(self) -> Tensor:
+        """As int64.
+
+        Example:
+            >>> gu.tensor([1.5]).long()
+            tensor([1], shape=(1,), dtype=int64)
+        """
+        return elementwise.to(self, np.int64)
+
+    def bool(self) -> Tensor:
+        """As booleans: true where not zero.
+
+        Example:
+            >>> gu.tensor([0, 2]).bool()
+            tensor([False,  True], shape=(2,), dtype=bool)
+        """
+        return elementwise.to(self, as_dtype("bool"))
+
+    def cpu(self) -> Tensor:
+        """The tensor itself; here for scripts written for several devices.
+
+        Example:
+            >>> gu.ones(1).cpu()
+            tensor([1.], shape=(1,), dtype=float32)
+        """
+        return self
+
+    # Arithmetic, comparison, logic
+
+    __add__ = __radd__ = add = elementwise.add
+    __sub__ = sub = elementwise.sub
+    __rsub__ = rsub = elementwise.rsub
+    __mul__ = __rmul__ = mul = elementwise.mul
+    __truediv__ = div = elementwise.div
+    __rtruediv__ = elementwise.rdiv
+    __floordiv__ = floor_divide = elementwise.floor_divide
+    __mod__ = remainder = elementwise.remainder
+    __pow__ = pow = elementwise.pow
+    __rpow__ = elementwise.rpow
+    __neg__ = neg = elementwise.neg
+    __abs__ = abs = elementwise.abs
+    __eq__ = eq = elementwise.eq  # type: ignore[assignment]
+    __ne__ = ne = elementwise.ne  # type: ignore[assignment]
+    __lt__ = lt = elementwise.lt
+    __le__ = le = elementwise.le
+    __gt__ = gt = elementwise.gt
+    __ge__ = ge = elementwise.ge
+    __and__ = __rand__ = bitwise_and = elementwise.bitwise_and
+    __or__ = __ror__ = bitwise_or = elementwise.bitwise_or
+    __xor__ = __rxor__ = bitwise_xor = elementwise.bitwise_xor
+    __invert__ = bitwise_not = elementwise.bitwise_not
+    logical_and = elementwise.logical_and
+    logical_or = elementwise.logical_or
+    logical_xor = elementwise.logical_xor
+    logical_not = elementwise.logical_not
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
+    lerp = elementwise.lerp
+    isnan = elementwise.isnan
+    isfinite = elementwise.isfinite
+    isinf = elementwise.isinf
+    masked_fill = elementwise.masked_fill
+    clamp = elementwise.clamp
+    allclose = elementwise.allclose
+    equal = elementwise.equal
+
+    # Functions of one variable
+
+    square = elementwise.square
+    reciprocal = elementwise.reciprocal
+    sign = elementwise.sign
+    floor = elementwise.floor
+    ceil = elementwise.ceil
+    round = elementwise.round
+    trunc = elementwise.trunc
+    exp = elementwise.exp
+    expm1 = elementwise.expm1
+    log = elementwise.log
+    log1p = elementwise.log1p
+    sqrt = elementwise.sqrt
+    rsqrt = elementwise.rsqrt
+    sin = elementwise.sin
+    cos = elementwise.cos
+    tanh = elementwise.tanh
+    erf = elementwise.erf
+    sigmoid = elementwise.sigmoid
+    relu = elementwise.relu
+    to = elementwise.to
+    type_as = elementwise.type_as
+    clone = elementwise.clone
+    detach = elementwise.detach
+
+    # Reductions
+
+    sum = reductions.sum
+    mean = reductions.mean
+    var = reductions.var
+    std = reductions.std
+    norm = reductions.norm
+    amax = reductions.amax
+    amin = reductions.amin
+    max = reductions.max
+    min = reductions.min
+    argmax = reductions.argmax
+    argmin = reductions.argmin
+    any = reductions.any
+    all = reductions.all
+    prod = reductions.prod
+    cumsum = reductions.cumsum
+    logsumexp = reductions.logsumexp
+    softmax = reductions.softmax
+    log_softmax = reductions.log_softmax
+
+    # Shape
+
+    reshape = shaping.reshape
+    view = shaping.view
+    permute = shaping.permute
+    transpose = shaping.transpose
+    movedim = shaping.movedim
+    t = shaping.t
+    squeeze = shaping.squeeze
+    unsqueeze = shaping.unsqueeze
+    flatten = shaping.flatten
+    unflatten = shaping.unflatten
+    expand = shaping.expand
+    expand_as = shaping.expand_as
+    repeat = shaping.repeat
+    repeat_interleave = shaping.repeat_interleave
+    narrow = shaping.narrow
+    select = shaping.select
+    split = shaping.split
+    chunk = shaping.chunk
+    unbind = shaping.unbind
+    flip = shaping.flip
+    roll = shaping.roll
+    unfold = shaping.unfold
+    tril = shaping.tril
+    triu = shaping.triu
+    diagonal = shaping.diagonal
+
+    # Indexing and sorting
+
+    __getitem__ = indexing.getitem
+    __setitem__ = indexing.setitem
+    gather = indexing.gather
+    scatter_add = indexing.scatter_add
+    index_select = indexing.index_select
+    take_along_dim = indexing.take_along_dim
+    nonzero = indexing.nonzero
+    argsort = sorting.argsort
+    sort = sorting.sort
+    topk = sorting.topk
+
+    # Products
+
+    __matmul__ = matmul = products.matmul
+    __rmatmul__ = products.rmatmul
+    mm = products.matmul
+    bmm = products.matmul
+    dot = products.dot
+    outer = products.outer
+
+
+def _print(x: Tensor) -> str:
+    """Values (the middle left out where there are many), shape, dtype, and where it came from."""
+    array = x.array
+    style: dict[str, Any] = {
+        "precision": 4,
+        "threshold": 1000,
+        "edgeitems": 3,
+        "max_line_width": 80,
+    }
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    if array.dtype.kind == "f":
+        whole = bool((finite == np.trunc(finite)).all())
+        large = finite.size > 0 and bool(np.abs(finite).max() >= 1e5)
+        small = finite.size > 0 and bool((finite != 0).any())
+        small = small and float(np.abs(finite[finite != 0]).min()) < 1e-4
+        if not large and not small:
+            style["floatmode"] = "maxprec" if whole else "fixed"
+            style["suppress_small"] = True
+    body = np.array2string(array, separator=", ", prefix="tensor(", **style)
+    facts = [f"shape={array.shape}", f"dtype={array.dtype.name}"]
+    if x.requires_grad:
+        facts.append("requires_grad=True" if x.node is None else f"node={x.node.primitive.name}")
+    return f"tensor({', '.join([body, *facts])})"

@@ -1,0 +1,326 @@
+"""Derivatives of functions: Jacobians, Hessians and their products with vectors; recomputation.
+
+The functions here take a function of tensors and the point at which to differentiate it, and call
+the backward walk as often as needed. Pearlmutter (1994) for the Hessian-vector product; Griewank
+and Walther (2000) for trading memory against recomputation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .autograd import enable_grad, grad, no_grad
+from .base import TensorBase, mode, wrap
+from .dtypes import DType
+from .ops.shaping import cat
+from .primitive import Node, Primitive
+from .random import default_generator
+from .tensor import Tensor
+
+Tensors = Tensor | Sequence[Tensor]
+Function = Callable[..., Any]
+
+
+def _points(inputs: Tensors, create_graph: bool) -> tuple[list[Tensor], bool]:
+    """Fresh leaves at the inputs (or the inputs themselves where the result is differentiated)."""
+    single = isinstance(inputs, Tensor)
+    tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if create_graph:
+        return [x if x.requires_grad else x.detach().requires_grad_() for x in tensors], single
+    return [x.detach().requires_grad_() for x in tensors], single
+
+
+def _zero_if_unused(
+    outputs: Tensor,
+    inputs: list[Tensor],
+    seed: Tensor | None,
+    create_graph: bool,
+    retain_graph: bool = True,
+) -> list[Tensor]:
+    if not outputs.requires_grad:
+        return [wrap(np.zeros(x.shape, x.dtype)) for x in inputs]
+    found = grad(
+        outputs,
+        inputs,
+        seed,
+        retain_graph=retain_graph,
+        create_graph=create_graph,
+        allow_unused=True,
+    )
+    return [
+        wrap(np.zeros(x.shape, x.dtype)) if g is None else g
+        for g, x in zip(found, inputs, strict=True)
+    ]
+
+
+def vjp(
+    func: Function, inputs: Tensors, v: Tensor | None = None, create_graph: bool = False
+) -> Any:
+    """A function's value and the product of a vector with its Jacobian.
+
+    Args:
+        func: takes the inputs as arguments, returns one tensor.
+        inputs: one tensor or several: the point.
+        v: of the output's shape; may be left out for an output with one element.
+        create_graph: make the product differentiable.
+
+    Returns:
+        (output, product); the product has the structure of the inputs.
+
+    Example:
+        >>> gu.vjp(lambda x: x**2, gu.tensor([1.0, 2.0]), gu.ones(2))[1].tolist()
+        [2.0, 4.0]
+    """
+    points, single = _points(inputs, create_graph)
+    with enable_grad():
+        out = func(*points)
+    products = _zero_if_unused(out, points, v, create_graph)
+    out = out if create_graph else out.detach()
+    return out, products[0] if single else tuple(products)
+
+
+def jvp(func: Function, inputs: Tensors, v: Tensors, create_graph: bool = False) -> Any:
+    """A function's value and the product of its Jacobian with a vector.
+
+    The product with the transposed Jacobian is linear in the vector it multiplies; differentiating
+    it with respect to that vector gives the Jacobian's own product ("double backward").
+
+    Args:
+        func: takes the inputs as arguments, returns one tensor.
+        inputs: one tensor or several: the point.
+        v: of the structure of the inputs: the direction.
+        create_graph: make the product differentiable.
+
+    Returns:
+        (output, product); the product has the output's shape.
+
+    Example:
+        >>> gu.jvp(lambda x: x**2, gu.tensor([1.0, 2.0]), gu.tensor([1.0, 0.0]))[1].tolist()
+        [2.0, 0.0]
+    """
+    points, _ = _points(inputs, create_graph)
+    directions = [v] if isinstance(v, Tensor) else list(v)
+    with enable_grad():
+        out = func(*points)
+        if not out.requires_grad:
+            return out, wrap(np.zeros(out.shape, out.dtype))
+        u = wrap(np.zeros(out.shape, out.dtype)).requires_grad_()
+        backward = _zero_if_unused(out, points, u, create_graph=True)
+        linked = [(g, d) for g, d in zip(backward, directions, strict=True) if g.requires_grad]
+        if not linked:
+            return out.detach(), wrap(np.zeros(out.shape, out.dtype))
+        total: Any = sum((g * d).sum() for g, d in linked)
+    (product,) = _zero_if_unused(total, [u], None, create_graph)
+    return (out if create_graph else out.detach()), product
+
+
+def hvp(func: Function, inputs: Tensors, v: Tensors, create_graph: bool = False) -> Any:
+    """A scalar function's value and the product of its Hessian with a vector.
+
+    The gradient of (gradient . v): about the cost of two gradients, without forming the Hessian
+    (Pearlmutter, 1994).
+
+    Args:
+        func: takes the inputs as arguments, returns a tensor with one element.
+        inputs: one tensor or several: the point.
+        v: of the structure of the inputs.
+        create_graph: make the product differentiable.
+
+    Returns:
+        (output, product); the product has the structure of the inputs.
+
+    Example:
+        >>> x = gu.tensor([1.0, 2.0])
+        >>> gu.hvp(lambda x: (x**3).sum(), x, gu.ones(2))[1].tolist()
+        [6.0, 12.0]
+    """
+    points, single = _points(inputs, create_graph)
+    directions = [v] if isinstance(v, Tensor) else list(v)
+    with enable_grad():
+        out = func(*points)
+        gradients = _zero_if_unused(out, points, None, create_graph=True)
+        slope: Any = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True))
+    products = _zero_if_unused(slope, points, None, create_graph)
+    out = out if create_graph else out.detach()
+    return out, products[0] if single else tuple(products)
+
+
+def jacobian(func: Function, inputs: Tensors, create_graph: bool = False) -> Any:
+    """All derivatives of a function's output with respect to its inputs.
+
+    One backward walk for each element of the output.
+
+    Args:
+        func: takes the inputs as arguments, returns one tensor.
+        inputs: one tensor or several: the point.
+        create_graph: make the result differentiable.
+
+    Returns:
+        For each input a tensor of shape (*output.shape, *input.shape).
+
+    Example:
+        >>> gu.jacobian(lambda x: x**2, gu.tensor([1.0, 2.0])).tolist()
+        [[2.0, 0.0], [0.0, 4.0]]
+    """
+    points, single = _points(inputs, create_graph)
+    with enable_grad():
+        out = func(*points)
+    rows: list[list[Tensor]] = [[] for _ in points]
+    basis = np.eye(out.numel(), dtype=out.dtype)
+    for i in range(out.numel()):
+        seed = wrap(basis[i].reshape(out.shape))
+        for collected, g in zip(
+            rows, _zero_if_unused(out, points, seed, create_graph), strict=True
+        ):
+            collected.append(g.reshape(1, -1))
+    result = [
+        (cat(collected) if collected else wrap(np.zeros(0, out.dtype))).reshape(
+            *out.shape, *x.shape
+        )
+        for collected, x in zip(rows, points, strict=True)
+    ]
+    return result[0] if single else tuple(result)
+
+
+def hessian(func: Function, inputs: Tensor, create_graph: bool = False) -> Tensor:
+    """All second derivatives of a scalar function.
+
+    Args:
+        func: takes one tensor, returns a tensor with one element.
+        inputs: the point.
+        create_graph: make the result differentiable.
+
+    Shape:
+        (*inputs.shape, *inputs.shape)
+
+    Example:
+        >>> gu.hessian(lambda x: x[0] ** 2 * x[1], gu.tensor([1.0, 2.0])).tolist()
+        [[4.0, 2.0], [2.0, 0.0]]
+    """
+
+    def gradient(x: Tensor) -> Tensor:
+        return _zero_if_unused(func(x).reshape(()), [x], None, create_graph=True)[0]
+
+    result: Tensor = jacobian(gradient, inputs, create_graph)
+    return result
+
+
+def checkpoint(function: Function, *args: Any, preserve_rng_state: bool = True) -> Any:
+    """Call a function now, forget what it saved, and run it again in the backward pass.
+
+    Memory for the segment's intermediate values is needed only while the segment runs; the price is
+    one more forward pass (Chen et al., 2016).
+
+    Args:
+        function: takes the arguments, returns a floating tensor or a tuple of them.
+        *args: tensors and other values.
+        preserve_rng_state: draw the same random numbers again, so that dropout repeats.
+
+    Returns:
+        What the function returns.
+
+    Example:
+        >>> x = gu.tensor([1.0, 2.0], requires_grad=True)
+        >>> gu.checkpoint(lambda x: x.exp().sin(), x).sum().backward()
+        >>> gu.allclose(x.grad, x.exp().cos() * x.exp())
+        True
+    """
+    if not mode.grad:
+        return function(*args)
+    state = default_generator.get_state() if preserve_rng_state else None
+    with enable_grad():
+        # Recorded once only to learn which leaves (parameters) the function reads; dropped at once.
+        result = function(
+            *[
+                x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x
+                for x in args
+            ]
+        )
+    single = isinstance(result, Tensor)
+    outputs: tuple[Tensor, ...] = (result,) if single else tuple(result)
+    if len({out.dtype for out in outputs}) > 1 or any(out.dtype.kind != "f" for out in outputs):
+        raise TypeError("checkpoint: the function must return floating tensors of one dtype")
+    given = {id(x) for x in args}
+    leaves = [x for x in _leaves(outputs) if id(x) not in given and not _stands_for(x, args)]
+    wanted = [x for x in args if isinstance(x, Tensor) and x.requires_grad] + leaves
+    with no_grad():
+        packed = cat([out.reshape(-1) for out in outputs])
+    shapes = [out.shape for out in outputs]
+    del result, outputs
+    if wanted:
+        packed.requires_grad = True
+        packed.node = _Recomputation(function, args, wanted, state, packed.dtype)
+    pieces = packed.split([int(np.prod(shape)) for shape in shapes])
+    unpacked = tuple(p.reshape(shape) for p, shape in zip(pieces, shapes, strict=True))
+    return unpacked[0] if single else unpacked
+
+
+def _stands_for(leaf: TensorBase, args: Sequence[Any]) -> bool:
+    return any(isinstance(x, Tensor) and x.array is leaf.array for x in args)
+
+
+def _leaves(outputs: Sequence[Tensor]) -> list[Tensor]:
+    """The leaf tensors that the outputs were computed from, in the order they are met."""
+    found: dict[int, Tensor] = {}
+    seen: set[Node] = set()
+    stack: list[Node | Tensor | None] = [out.node for out in outputs]
+    while stack:
+        vertex = stack.pop()
+        if isinstance(vertex, Tensor):
+            found[id(vertex)] = vertex
+        elif vertex is not None and vertex not in seen:
+            seen.add(vertex)
+            stack += vertex.edges
+    return list(found.values())
+
+
+class _Recomputation(Node):
+    """A node that pulls gradients by running a function again with recording on."""
+
+    __slots__ = ("args", "function", "state", "wanted")
+
+    _primitive = Primitive("checkpoint", lambda *_: None)
+
+    def __init__(
+        self,
+        function: Function,
+        args: tuple[Any, ...],
+        wanted: list[Tensor],
+        state: dict[str, Any] | None,
+        dtype: DType,
+    ) -> None:
+        self.primitive = self._primitive
+        self.static = {}
+        self.order = next(Node._clock)
+        self.function, self.args, self.wanted, self.state = function, args, wanted, state
+        self.edges = [x.node or x for x in wanted]
+        self.inputs = list(wanted)
+        self.versions = [(x, x.version.count if x.version else 0) for x in wanted]
+        self.output = wrap(np.zeros((), dtype)).array
+
+    def pull(self, g: Tensor, wanted: list[bool]) -> list[Tensor | None]:
+        self.check()
+        recording = mode.grad
+        now = default_generator.get_state()
+        if self.state is not None:
+            default_generator.set_state(self.state)
+        # Fresh leaves keep the walk below inside the segment; a differentiable walk goes on beyond
+        # it.
+        stand_ins = {
+            id(x): x if recording else x.detach().requires_grad_()
+            for x in self.args
+            if isinstance(x, Tensor) and x.requires_grad
+        }
+        with enable_grad():
+            result = self.function(*[stand_ins.get(id(x), x) for x in self.args])
+            outputs = (result,) if isinstance(result, Tensor) else tuple(result)
+            packed = cat([out.reshape(-1) for out in outputs])
+        default_generator.set_state(now)
+        targets = [stand_ins.get(id(x), x) for x in self.wanted]
+        return list(grad(packed, targets, g, create_graph=recording, allow_unused=True))
+
+    def free(self) -> None:
+        self.inputs = None
