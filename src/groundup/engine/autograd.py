@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -209,7 +210,7 @@ def _reachable(roots: Sequence[Vertex]) -> list[Node]:
         if node not in seen:
             seen.add(node)
             stack += [edge for edge in node.edges if isinstance(edge, Node)]
-    return sorted(seen, key=lambda node: node.order)
+    return sorted(seen, key=attrgetter("time"))
 
 
 def _leading_to(nodes: Sequence[Node], targets: set[Vertex] | None) -> set[Vertex]:

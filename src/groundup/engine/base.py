@@ -8,6 +8,7 @@ stands above the primitives; primitives stand above this file.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -37,18 +38,22 @@ class Mode(threading.local):
 mode = Mode()
 
 
+tick = itertools.count(1).__next__
+"""The time: a number that grows with every recorded operation and every change in place."""
+
+
 class Version:
-    """Counts the in-place changes of one piece of memory; views share their base's counter.
+    """The history of one piece of memory; views share their base's.
 
     Attributes:
-        count: changes so far.
+        changed: the time of the last change in place, 0 if there was none.
         viewed: whether more than one tensor reads this memory.
     """
 
-    __slots__ = ("count", "viewed")
+    __slots__ = ("changed", "viewed")
 
     def __init__(self) -> None:
-        self.count = 0
+        self.changed = 0
         self.viewed = False
 
 
@@ -60,7 +65,7 @@ class TensorBase:
         requires_grad: whether gradients flow to this tensor.
         grad: the gradient accumulated by ``backward``; None before that.
         node: the operation that produced this tensor, None for a leaf.
-        version: in-place changes so far; None is zero, so that most tensors carry no counter.
+        version: when the memory was changed in place; None is never, as for most tensors.
     """
 
     array: Array
@@ -70,7 +75,7 @@ class TensorBase:
     version: Version | None = None
 
     def shared_version(self) -> Version:
-        """The change counter, made on first need."""
+        """The memory's history, made on first need."""
         if self.version is None:
             self.version = Version()
         return self.version

@@ -19,13 +19,12 @@ kept for the backward pass, and its memory may be freed or changed in place mean
 from __future__ import annotations
 
 import inspect
-import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .base import Array, TensorBase, Version, describe, mode, wrap
+from .base import Array, Version, describe, mode, tick, wrap
 from .dtypes import DType
 
 if TYPE_CHECKING:
@@ -94,16 +93,17 @@ class Primitive:
         """Compute the output, and record the call if a gradient will be wanted."""
         try:
             array = self.forward(*[x.array for x in inputs], **static)
-        except (ValueError, IndexError, TypeError, np.exceptions.AxisError) as error:
+        except (ValueError, IndexError, TypeError) as error:
             given = ", ".join(describe(x) for x in inputs)
-            raise type(error)(f"{self.name}({given}): {error}") from error
+            kinds = (IndexError, ValueError, TypeError)  # NumPy's own kinds take other arguments.
+            kind = next(kind for kind in kinds if isinstance(error, kind))
+            raise kind(f"{self.name}({given}): {error}") from error
         out = wrap(array if type(array) is np.ndarray else np.asarray(array))
-        if mode.grad and self.differentiable:
-            for x in inputs:
-                if x.requires_grad:
-                    out.requires_grad = True
-                    out.node = Node(self, inputs, static, out)
-                    break
+        if self.differentiable and mode.grad:
+            wanted = tuple([x.requires_grad for x in inputs])
+            if True in wanted:
+                out.requires_grad = True
+                out.node = Node(self, inputs, static, wanted, out)
         if self.view:
             out.version = inputs[0].shared_version()
             out.version.viewed = True
@@ -150,49 +150,41 @@ class Node:
         primitive, static: what was called.
         edges: for each input the ``Node`` that made it, the leaf tensor itself, or None where no
             gradient is wanted.
-        inputs: for each input the tensor if a rule reads its values, else its ``Spec``.
-        output: the output's array if a rule reads it. (The output tensor holds its node; a
-        reference
-            back would be a cycle that only the garbage collector could free.)
-        versions: change counters of what was kept, with their counts at that moment.
-        order: a number that grows with time, so that inputs always come before outputs.
+        inputs: for each input the tensor if a rule reads its values, else its ``Spec``; None once
+            the graph is freed.
+        output: the output's array and history if a rule reads it, else its ``Spec``. (The output
+            tensor holds its node; a reference back would be a cycle that only the garbage collector
+            could free.)
+        time: when it ran. Inputs always come before outputs, and what was kept must not have been
+            changed in place since.
     """
 
-    __slots__ = ("edges", "inputs", "order", "output", "primitive", "static", "versions")
-
-    _clock = itertools.count()
+    __slots__ = ("edges", "inputs", "output", "primitive", "static", "time")
 
     def __init__(
         self,
         primitive: Primitive,
         inputs: tuple[Tensor, ...],
         static: dict[str, Any],
+        wanted: tuple[bool, ...],
         out: Tensor,
     ) -> None:
-        wanted = tuple([x.requires_grad for x in inputs])
         keep, keep_output = primitive.needs(wanted)
         self.primitive = primitive
         self.static = static
-        self.order = next(Node._clock)
+        self.time = tick()
         self.edges: list[Node | Tensor | None] = [
             (x.node or x) if x.requires_grad else None for x in inputs
         ]
         self.inputs: list[Tensor | Spec] | None = [
-            x if kept else Spec(x.array.shape, x.array.dtype)
-            for x, kept in zip(inputs, keep, strict=True)
+            x if kept else _spec(Spec, (x.array.shape, x.array.dtype))
+            for x, kept in zip(inputs, keep)  # noqa: B905 (one flag for each input)
         ]
-        self.versions: list[tuple[TensorBase | Version, int]] = [
-            (x, x.version.count if x.version is not None else 0)
-            for x, kept in zip(inputs, keep, strict=True)
-            if kept
-        ]
-        self.output: Array | Spec
-        if keep_output:
-            self.output = out.array
-            version = out.shared_version()
-            self.versions.append((version, version.count))
-        else:
-            self.output = Spec(out.array.shape, out.array.dtype)
+        self.output: tuple[Array, Version] | Spec = (
+            (out.array, out.shared_version())
+            if keep_output
+            else _spec(Spec, (out.array.shape, out.array.dtype))
+        )
 
     def pull(self, g: Tensor, wanted: list[bool]) -> list[Tensor | None]:
         """Gradients of the inputs that ``wanted`` names, given the gradient ``g`` of the output."""
@@ -202,9 +194,9 @@ class Node:
         if isinstance(self.output, Spec):
             output = self.output
         else:
-            output = wrap(self.output)
-            output.requires_grad, output.node = True, self
-            output.version = self.versions[-1][0]  # type: ignore[assignment]
+            array, version = self.output
+            output = wrap(array)
+            output.requires_grad, output.node, output.version = True, self, version
         rule = self.primitive.rule
         return [
             rule(i)(g, output, *self.inputs, **self.static) if want else None
@@ -223,18 +215,25 @@ class Node:
                 f"{self.primitive.name}: the graph was freed by an earlier backward(); "
                 "pass retain_graph=True to that first call to go through it again"
             )
-        for holder, count in self.versions:
-            version = holder if isinstance(holder, Version) else holder.version
-            if version is not None and version.count != count:
+        kept = [x.version for x in self.inputs if not isinstance(x, Spec)]
+        if not isinstance(self.output, Spec):
+            kept.append(self.output[1])
+        for version in kept:
+            if version is not None and version.changed > self.time:
                 raise RuntimeError(
                     f"{self.primitive.name}: a tensor that its gradient needs was changed in place "
-                    f"after the operation ran (version {version.count}, expected {count}); "
-                    "change a clone() instead, or change it after backward()"
+                    "after the operation ran; change a clone() instead, or change it after "
+                    "backward()"
                 )
 
     def free(self) -> None:
         """Drop the tensors kept for the backward pass; a node that kept none can serve again."""
-        if self.versions:
+        if self.inputs is None:
+            return
+        if not all(isinstance(x, Spec) for x in (self.output, *self.inputs)):
             self.inputs = None
-            self.output = Spec((), np.dtype(np.bool_))
-            self.versions = []
+            self.output = NOTHING
+
+
+_spec = tuple.__new__  # skips the named tuple's own constructor: this is the hot path
+NOTHING = Spec((), np.dtype(np.bool_))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .base import Array
-from .dtypes import DType, float32, float64
+from .dtypes import DType, float16, float32, float64
 
 State = dict[str, Any]
 
@@ -108,7 +108,7 @@ class Generator:
         return words
 
     def uniform(self, shape: tuple[int, ...], dtype: DType = float32) -> Array:
-        """Uniform numbers in [0, 1): 24 random bits for float32, 53 for float64.
+        """Uniform numbers in [0, 1): 11 random bits for float16, 24 for float32, 53 for float64.
 
         Args:
             shape: shape of the array.
@@ -123,8 +123,9 @@ class Generator:
         if dtype == float64:
             u = (self.words(count) >> np.uint64(11)) * 2.0**-53
         else:
+            bits = 11 if dtype == float16 else 24
             halves = self.words((count + 1) // 2).view(np.uint32)[:count]
-            u = (halves >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+            u = (halves >> np.uint32(32 - bits)).astype(np.float32) * np.float32(2.0**-bits)
         return u.astype(dtype, copy=False).reshape(shape)
 
     def normal(self, shape: tuple[int, ...], dtype: DType = float32) -> Array:

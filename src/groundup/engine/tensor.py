@@ -13,13 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import Array, TensorBase, as_array, mode, register_tensor_class, wrap
-from .dtypes import DType, Number, as_dtype
-from .ops import elementwise, indexing, products, reductions, shaping, sorting
-from .ops.arguments import to_dtype
+from .base import Array, TensorBase, as_array, register_tensor_class
+from .dtypes import DType, as_dtype
+from .ops import (
+    arithmetic,
+    conversion,
+    functions,
+    indexing,
+    inplace,
+    products,
+    reductions,
+    shaping,
+    sorting,
+)
+from .primitives.shape import permute
 
 if TYPE_CHECKING:
-    from .random import Generator
+    pass
 
 
 @register_tensor_class
@@ -74,7 +84,7 @@ class Tensor(TensorBase):
     @property
     def T(self) -> Tensor:
         """The dimensions reversed."""
-        return self.permute(tuple(range(self.ndim))[::-1])
+        return permute(self, order=tuple(range(self.array.ndim))[::-1])
 
     @property
     def mT(self) -> Tensor:
@@ -262,209 +272,25 @@ class Tensor(TensorBase):
 
     # Change in place
 
-    def assign(self, value: Tensor | Number) -> Tensor:
-        """Overwrite the values; every change of state in the project comes down to this.
-
-        The memory stays, so views and NumPy arrays of it see the change. Gradients do not flow.
-
-        Args:
-            value: broadcast to this shape and converted to this dtype.
-
-        Raises:
-            RuntimeError: gradients are recorded and this tensor or the value requires one.
-            TypeError: the conversion would lose the fraction.
-
-        Example:
-            >>> x = gu.zeros(2)
-            >>> x.assign(gu.tensor([1.0, 2.0]))
-            tensor([1., 2.], shape=(2,), dtype=float32)
-        """
-        if mode.grad and (
-            self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)
-        ):
-            raise RuntimeError(
-                "assign: the change would escape differentiation; use it under no_grad()"
-            )
-        self._write(as_array(value))
-        return self
-
-    def _write(self, values: Array) -> None:
-        if not self.array.flags.writeable:
-            raise RuntimeError("the memory is read-only or expanded; change a clone() instead")
-        np.copyto(self.array, values, casting="same_kind")
-        self.shared_version().count += 1
-
-    def change(self, name: str, result: Tensor) -> Tensor:
-        """Become the result of an operation, in this tensor's own memory.
-
-        Outside a graph this is ``assign``. In a graph the tensor takes the result's place in it,
-        and operations that kept the old values refuse to be differentiated.
-
-        Args:
-            name: the operation, for messages.
-            result: of this shape; computed from this tensor if it requires a gradient.
-
-        Raises:
-            RuntimeError: the tensor is a leaf that requires a gradient, or shares its memory with a
-                view.
-
-        Example:
-            >>> x = gu.zeros(2)
-            >>> x.change("example", x + 1)
-            tensor([1., 1.], shape=(2,), dtype=float32)
-        """
-        if result.shape != self.shape:
-            raise ValueError(
-                f"{name}: the result has shape {result.shape}, the tensor {self.shape}"
-            )
-        if mode.grad and (self.requires_grad or result.requires_grad):
-            if self.requires_grad and self.node is None:
-                raise RuntimeError(
-                    f"{name}: a leaf that requires a gradient cannot be changed in place; "
-                    "wrap the change in no_grad()"
-                )
-            if self.version is not None and self.version.viewed:
-                raise RuntimeError(
-                    f"{name}: the tensor shares its memory with a view, so gradients could not "
-                    "follow a change in place; compute a new tensor instead"
-                )
-            self._write(result.array)
-            self.requires_grad, self.node = result.requires_grad, result.node
-            return self
-        self._write(result.array)
-        return self
-
-    def add_(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-        """``add`` in place.
-
-        Example:
-            >>> gu.ones(1).add_(2)
-            tensor([3.], shape=(1,), dtype=float32)
-        """
-        return self.change("add_", elementwise.add(self, other, alpha=alpha))
-
-    def sub_(self, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
-        """``sub`` in place.
-
-        Example:
-            >>> gu.ones(1).sub_(2)
-            tensor([-1.], shape=(1,), dtype=float32)
-        """
-        return self.change("sub_", elementwise.sub(self, other, alpha=alpha))
-
-    def mul_(self, other: Tensor | Number) -> Tensor:
-        """``mul`` in place.
-
-        Example:
-            >>> gu.ones(1).mul_(2)
-            tensor([2.], shape=(1,), dtype=float32)
-        """
-        return self.change("mul_", elementwise.mul(self, other))
-
-    def div_(self, other: Tensor | Number) -> Tensor:
-        """``div`` in place.
-
-        Example:
-            >>> gu.ones(1).div_(2)
-            tensor([0.5000], shape=(1,), dtype=float32)
-        """
-        return self.change("div_", elementwise.div(self, other))
-
-    def pow_(self, exponent: Tensor | Number) -> Tensor:
-        """``pow`` in place.
-
-        Example:
-            >>> gu.tensor([3.0]).pow_(2)
-            tensor([9.], shape=(1,), dtype=float32)
-        """
-        return self.change("pow_", elementwise.pow(self, exponent))
-
-    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
-        """``clamp`` in place.
-
-        Example:
-            >>> gu.tensor([3.0]).clamp_(max=1)
-            tensor([1.], shape=(1,), dtype=float32)
-        """
-        return self.change("clamp_", elementwise.clamp(self, min, max))
-
-    def masked_fill_(self, mask: Tensor, value: Tensor | Number) -> Tensor:
-        """``masked_fill`` in place.
-
-        Example:
-            >>> gu.ones(2).masked_fill_(gu.tensor([True, False]), 0)
-            tensor([0., 1.], shape=(2,), dtype=float32)
-        """
-        return self.change("masked_fill_", elementwise.masked_fill(self, mask, value))
-
-    def copy_(self, other: Tensor) -> Tensor:
-        """The values of another tensor, broadcast and converted; gradients flow to it.
-
-        Example:
-            >>> gu.zeros(2).copy_(gu.tensor([1, 2]))
-            tensor([1., 2.], shape=(2,), dtype=float32)
-        """
-        return self.change("copy_", to_dtype(other, self.dtype).expand(self.shape))
-
-    def zero_(self) -> Tensor:
-        """All zeros.
-
-        Example:
-            >>> gu.ones(2).zero_()
-            tensor([0., 0.], shape=(2,), dtype=float32)
-        """
-        return self.fill_(0)
-
-    def fill_(self, value: Number) -> Tensor:
-        """All one value.
-
-        Example:
-            >>> gu.ones(2).fill_(7)
-            tensor([7., 7.], shape=(2,), dtype=float32)
-        """
-        return self.change(
-            "fill_", wrap(np.broadcast_to(np.asarray(value, self.dtype), self.shape))
-        )
-
-    def uniform_(
-        self,
-        low: builtins.float = 0.0,
-        high: builtins.float = 1.0,
-        *,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Uniform random numbers in [low, high).
-
-        Example:
-            >>> gu.zeros(3).uniform_(-1, 1).shape
-            (3,)
-        """
-        from .ops.creation import rand_like
-
-        return self.change("uniform_", rand_like(self, generator=generator) * (high - low) + low)
-
-    def normal_(
-        self,
-        mean: builtins.float = 0.0,
-        std: builtins.float = 1.0,
-        *,
-        generator: Generator | None = None,
-    ) -> Tensor:
-        """Normal random numbers.
-
-        Example:
-            >>> gu.zeros(3).normal_(0, 0.02).shape
-            (3,)
-        """
-        from .ops.creation import randn_like
-
-        return self.change("normal_", randn_like(self, generator=generator) * std + mean)
-
-    __iadd__ = add_
-    __isub__ = sub_
-    __imul__ = mul_
-    __itruediv__ = div_
-    __ipow__ = pow_
+    assign = inplace.assign
+    change = inplace.change
+    add_ = inplace.add_
+    sub_ = inplace.sub_
+    mul_ = inplace.mul_
+    div_ = inplace.div_
+    pow_ = inplace.pow_
+    clamp_ = inplace.clamp_
+    masked_fill_ = inplace.masked_fill_
+    copy_ = inplace.copy_
+    zero_ = inplace.zero_
+    fill_ = inplace.fill_
+    uniform_ = inplace.uniform_
+    normal_ = inplace.normal_
+    __iadd__ = inplace.add_
+    __isub__ = inplace.sub_
+    __imul__ = inplace.mul_
+    __itruediv__ = inplace.div_
+    __ipow__ = inplace.pow_
 
     # Conversion of dtype
 
@@ -475,7 +301,7 @@ class Tensor(TensorBase):
             >>> gu.tensor([1]).float()
             tensor([1.], shape=(1,), dtype=float32)
         """
-        return elementwise.to(self, np.float32)
+        return conversion.to(self, np.float32)
 
     def double(self) -> Tensor:
         """As float64.
@@ -484,7 +310,7 @@ class Tensor(TensorBase):
             >>> gu.tensor([1]).double()
             tensor([1.], shape=(1,), dtype=float64)
         """
-        return elementwise.to(self, np.float64)
+        return conversion.to(self, np.float64)
 
     def half(self) -> Tensor:
         """As float16.
@@ -493,7 +319,7 @@ class Tensor(TensorBase):
             >>> gu.tensor([1]).half()
             tensor([1.], shape=(1,), dtype=float16)
         """
-        return elementwise.to(self, np.float16)
+        return conversion.to(self, np.float16)
 
     def int(self) -> Tensor:
         """As int32.
@@ -502,7 +328,7 @@ class Tensor(TensorBase):
             >>> gu.tensor([1.5]).int()
             tensor([1], shape=(1,), dtype=int32)
         """
-        return elementwise.to(self, np.int32)
+        return conversion.to(self, np.int32)
 
     def long(self) -> Tensor:
         """As int64.
@@ -511,7 +337,7 @@ class Tensor(TensorBase):
             >>> gu.tensor([1.5]).long()
             tensor([1], shape=(1,), dtype=int64)
         """
-        return elementwise.to(self, np.int64)
+        return conversion.to(self, np.int64)
 
     def bool(self) -> Tensor:
         """As booleans: true where not zero.
@@ -520,7 +346,7 @@ class Tensor(TensorBase):
             >>> gu.tensor([0, 2]).bool()
             tensor([False,  True], shape=(2,), dtype=bool)
         """
-        return elementwise.to(self, as_dtype("bool"))
+        return conversion.to(self, as_dtype("bool"))
 
     def cpu(self) -> Tensor:
         """The tensor itself; here for scripts written for several devices.
@@ -533,68 +359,68 @@ class Tensor(TensorBase):
 
     # Arithmetic, comparison, logic
 
-    __add__ = __radd__ = add = elementwise.add
-    __sub__ = sub = elementwise.sub
-    __rsub__ = rsub = elementwise.rsub
-    __mul__ = __rmul__ = mul = elementwise.mul
-    __truediv__ = div = elementwise.div
-    __rtruediv__ = elementwise.rdiv
-    __floordiv__ = floor_divide = elementwise.floor_divide
-    __mod__ = remainder = elementwise.remainder
-    __pow__ = pow = elementwise.pow
-    __rpow__ = elementwise.rpow
-    __neg__ = neg = elementwise.neg
-    __abs__ = abs = elementwise.abs
-    __eq__ = eq = elementwise.eq  # type: ignore[assignment]
-    __ne__ = ne = elementwise.ne  # type: ignore[assignment]
-    __lt__ = lt = elementwise.lt
-    __le__ = le = elementwise.le
-    __gt__ = gt = elementwise.gt
-    __ge__ = ge = elementwise.ge
-    __and__ = __rand__ = bitwise_and = elementwise.bitwise_and
-    __or__ = __ror__ = bitwise_or = elementwise.bitwise_or
-    __xor__ = __rxor__ = bitwise_xor = elementwise.bitwise_xor
-    __invert__ = bitwise_not = elementwise.bitwise_not
-    logical_and = elementwise.logical_and
-    logical_or = elementwise.logical_or
-    logical_xor = elementwise.logical_xor
-    logical_not = elementwise.logical_not
-    maximum = elementwise.maximum
-    minimum = elementwise.minimum
-    lerp = elementwise.lerp
-    isnan = elementwise.isnan
-    isfinite = elementwise.isfinite
-    isinf = elementwise.isinf
-    masked_fill = elementwise.masked_fill
-    clamp = elementwise.clamp
-    allclose = elementwise.allclose
-    equal = elementwise.equal
+    __add__ = __radd__ = add = arithmetic.add
+    __sub__ = sub = arithmetic.sub
+    __rsub__ = rsub = arithmetic.rsub
+    __mul__ = __rmul__ = mul = arithmetic.mul
+    __truediv__ = div = arithmetic.div
+    __rtruediv__ = arithmetic.rdiv
+    __floordiv__ = floor_divide = arithmetic.floor_divide
+    __mod__ = remainder = arithmetic.remainder
+    __pow__ = pow = arithmetic.pow
+    __rpow__ = arithmetic.rpow
+    __neg__ = neg = arithmetic.neg
+    __abs__ = abs = functions.abs
+    __eq__ = eq = arithmetic.eq  # type: ignore[assignment]
+    __ne__ = ne = arithmetic.ne  # type: ignore[assignment]
+    __lt__ = lt = arithmetic.lt
+    __le__ = le = arithmetic.le
+    __gt__ = gt = arithmetic.gt
+    __ge__ = ge = arithmetic.ge
+    __and__ = __rand__ = bitwise_and = arithmetic.bitwise_and
+    __or__ = __ror__ = bitwise_or = arithmetic.bitwise_or
+    __xor__ = __rxor__ = bitwise_xor = arithmetic.bitwise_xor
+    __invert__ = bitwise_not = arithmetic.bitwise_not
+    logical_and = arithmetic.logical_and
+    logical_or = arithmetic.logical_or
+    logical_xor = arithmetic.logical_xor
+    logical_not = arithmetic.logical_not
+    maximum = arithmetic.maximum
+    minimum = arithmetic.minimum
+    lerp = arithmetic.lerp
+    isnan = arithmetic.isnan
+    isfinite = arithmetic.isfinite
+    isinf = arithmetic.isinf
+    masked_fill = arithmetic.masked_fill
+    clamp = arithmetic.clamp
+    allclose = conversion.allclose
+    equal = conversion.equal
 
     # Functions of one variable
 
-    square = elementwise.square
-    reciprocal = elementwise.reciprocal
-    sign = elementwise.sign
-    floor = elementwise.floor
-    ceil = elementwise.ceil
-    round = elementwise.round
-    trunc = elementwise.trunc
-    exp = elementwise.exp
-    expm1 = elementwise.expm1
-    log = elementwise.log
-    log1p = elementwise.log1p
-    sqrt = elementwise.sqrt
-    rsqrt = elementwise.rsqrt
-    sin = elementwise.sin
-    cos = elementwise.cos
-    tanh = elementwise.tanh
-    erf = elementwise.erf
-    sigmoid = elementwise.sigmoid
-    relu = elementwise.relu
-    to = elementwise.to
-    type_as = elementwise.type_as
-    clone = elementwise.clone
-    detach = elementwise.detach
+    square = arithmetic.square
+    reciprocal = arithmetic.reciprocal
+    sign = functions.sign
+    floor = functions.floor
+    ceil = functions.ceil
+    round = functions.round
+    trunc = functions.trunc
+    exp = functions.exp
+    expm1 = functions.expm1
+    log = functions.log
+    log1p = functions.log1p
+    sqrt = functions.sqrt
+    rsqrt = functions.rsqrt
+    sin = functions.sin
+    cos = functions.cos
+    tanh = functions.tanh
+    erf = functions.erf
+    sigmoid = functions.sigmoid
+    relu = functions.relu
+    to = conversion.to
+    type_as = conversion.type_as
+    clone = conversion.clone
+    detach = conversion.detach
 
     # Reductions
 

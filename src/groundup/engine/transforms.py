@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from .autograd import enable_grad, grad, no_grad
-from .base import TensorBase, mode, wrap
-from .dtypes import DType
+from .base import TensorBase, mode, tick, wrap
 from .ops.shaping import cat
-from .primitive import Node, Primitive
+from .primitive import NOTHING, Node, Primitive
 from .random import default_generator
 from .tensor import Tensor
 
@@ -252,7 +251,7 @@ def checkpoint(function: Function, *args: Any, preserve_rng_state: bool = True) 
     del result, outputs
     if wanted:
         packed.requires_grad = True
-        packed.node = _Recomputation(function, args, wanted, state, packed.dtype)
+        packed.node = _Recomputation(function, args, wanted, state)
     pieces = packed.split([int(np.prod(shape)) for shape in shapes])
     unpacked = tuple(p.reshape(shape) for p, shape in zip(pieces, shapes, strict=True))
     return unpacked[0] if single else unpacked
@@ -290,16 +289,14 @@ class _Recomputation(Node):
         args: tuple[Any, ...],
         wanted: list[Tensor],
         state: dict[str, Any] | None,
-        dtype: DType,
     ) -> None:
         self.primitive = self._primitive
         self.static = {}
-        self.order = next(Node._clock)
+        self.time = tick()
         self.function, self.args, self.wanted, self.state = function, args, wanted, state
         self.edges = [x.node or x for x in wanted]
         self.inputs = list(wanted)
-        self.versions = [(x, x.version.count if x.version else 0) for x in wanted]
-        self.output = wrap(np.zeros((), dtype)).array
+        self.output = NOTHING
 
     def pull(self, g: Tensor, wanted: list[bool]) -> list[Tensor | None]:
         self.check()

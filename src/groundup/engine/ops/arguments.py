@@ -98,3 +98,21 @@ def spread(value: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
     if len(values) != n:
         raise ValueError(f"{name} has {len(values)} numbers, expected 1 or {n}: {values}")
     return values
+
+
+def outside(x: TensorBase, low: float, high: float) -> Number | None:
+    """A value that is not in [low, high], or None if all are.
+
+    For the checks of arguments: it looks at the values without recording an operation.
+
+    Example:
+        >>> outside(gu.tensor([0, 5, 2]), 0, 4)
+        5
+    """
+    array = x.array
+    if array.size:
+        for value in (array.min(), array.max()):
+            if not low <= value <= high:
+                found: Number = value.item()
+                return found
+    return None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..base import wrap
 from ..primitives import convolution as p, indexing, reduction, shape as shaping
 from .arguments import spread
 
@@ -164,6 +167,8 @@ def _transposed(
             x.array.shape[2:], steps, widths, gaps, weight.array.shape[2:], extra, strict=True
         )
     )
+    if min(x.array.shape[2:]) < 1:
+        raise ValueError(f"{name}: input {input.array.shape} has a dimension of size 0")
     if min(size) < 0:
         raise ValueError(f"{name}: the output would have the negative size {size}")
     y = p.conv_input(
@@ -337,7 +342,7 @@ def _avg_pool(n: int, input: Tensor, *arguments: Any, include: bool, divisor: in
     # Count the elements of each window: those of the input, with its padding where that counts,
     # but never those that ceil_mode added beyond it.
     size = input.array.shape[-n:]
-    ones = input.detach().reshape(-1, *size)[:1] * 0 + 1
+    ones = wrap(np.ones((1, *size), input.array.dtype))
     if include:
         grown = ((0, 0), *((b, b) for b, _ in widths))
         ones = shaping.pad(ones, widths=grown, value=1.0)

@@ -202,6 +202,8 @@ def arange(
         raise ValueError(f"arange({start}, {end}, {step}): the step does not lead to the end")
     integral = all(isinstance(n, int | np.integer) for n in (start, end, step))
     wanted = _dtype(dtype, int64 if integral else get_default_dtype())
+    if wanted.kind != "f":
+        start, end, step = int(start), int(end), int(step)
     return _finish(np.arange(start, end, step).astype(wanted, copy=False), requires_grad)
 
 
@@ -214,7 +216,10 @@ def linspace(
         >>> gu.linspace(0, 1, 3)
         tensor([0.0000, 0.5000, 1.0000], shape=(3,), dtype=float32)
     """
-    return _finish(np.linspace(start, end, steps, dtype=_dtype(dtype)), requires_grad)
+    wanted = _dtype(dtype)
+    if wanted.kind != "f":
+        start, end = int(start), int(end)
+    return _finish(np.linspace(start, end, steps).astype(wanted), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:

@@ -26,12 +26,13 @@ def _parts(key: Any) -> list[Any]:
 
 
 def _part(part: Any) -> Any:
-    """Lists and arrays as tensors, integer scalars as numbers."""
+    """Lists and arrays as tensors, integer and boolean scalars as numbers."""
     if isinstance(part, list | range | np.ndarray):
-        return wrap(np.asarray(part))
-    if isinstance(part, TensorBase) and part.array.ndim == 0 and part.array.dtype.kind in "iu":
+        array = np.asarray(part)
+        part = wrap(array if array.size or isinstance(part, np.ndarray) else array.astype(int64))
+    if isinstance(part, TensorBase) and part.array.ndim == 0 and part.array.dtype.kind in "iub":
         return part.array.item()
-    return part
+    return bool(part) if isinstance(part, np.bool_) else part
 
 
 def _consumed(part: Any) -> int:
@@ -156,13 +157,11 @@ def setitem(input: Tensor, key: Any, value: Tensor | Number) -> None:
 
 def _written(x: Tensor, key: Any, values: Tensor) -> Tensor:
     """A copy of ``x`` with the values at ``key``, as one differentiable expression."""
-    order = wrap(np.arange(x.array.size).reshape(x.array.shape))
-    where, positions, dims = _basic(order, key)
+    shape = x.array.shape
+    where, positions, dims = _basic(wrap(np.arange(x.array.size).reshape(shape)), key)
     target = p.index(where, *positions, dims=dims) if positions else where
-    flat = shaping.reshape(x, shape=(-1,))
-    spread = shaping.expand(values, shape=target.array.shape)
-    put = p.index_put(flat, spread.reshape(-1), target.reshape(-1), dims=(0,))
-    return shaping.reshape(put, shape=x.array.shape)
+    every = [wrap(found) for found in np.unravel_index(target.array, shape)] if shape else []
+    return p.index_put(x, values, *every, dims=tuple(range(len(shape))))
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -184,8 +183,10 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
         raise ValueError(
             f"index_select: the index has shape {index.array.shape}, expected 1 dimension"
         )
-    position = _non_negative(index, input.array.shape[d], d)
-    return p.index(input, position.reshape(-1), dims=(d,))
+    x = input if input.array.ndim else input.reshape(1)
+    position = _non_negative(index, x.array.shape[d], d)
+    found = p.index(x, position.reshape(-1), dims=(d,))
+    return found if input.array.ndim else found.reshape(())
 
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -202,23 +203,33 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
         tensor([[1],
                 [4]], shape=(2, 1), dtype=int64)
     """
-    x, d = input, one_dim(input, dim)
-    if index.array.ndim != x.array.ndim:
+    d = one_dim(input, dim)
+    x, position = _vector(input), _vector(index)
+    if position.array.ndim != x.array.ndim:
         raise ValueError(
-            f"gather: index {index.array.shape} and input {x.array.shape} must have "
+            f"gather: index {index.array.shape} and input {input.array.shape} must have "
             "as many dimensions"
         )
-    if not x.array.ndim:
-        return x
-    if not index.array.size:
-        return wrap(np.empty(index.array.shape, x.array.dtype))
-    key = tuple(
-        slice(0, size if e == d else n)
-        for e, (n, size) in enumerate(zip(index.array.shape, x.array.shape, strict=True))
-    )
+    key = _beside(position, x, d, "gather: the index")
     if any(s.stop != n for s, n in zip(key, x.array.shape, strict=True)):
         x = shaping.slice_(x, key=key)
-    return p.gather(x, _non_negative(index, x.array.shape[d], d), dim=d)
+    found = p.gather(x, _non_negative(position, x.array.shape[d], d), dim=d)
+    return found if index.array.ndim else found.reshape(())
+
+
+def _vector(x: Tensor) -> Tensor:
+    """A zero-dimensional tensor as a vector of one element; others as they are."""
+    return x if x.array.ndim else x.reshape(1)
+
+
+def _beside(index: Tensor, x: Tensor, d: int, name: str) -> tuple[slice, ...]:
+    """The part of ``x`` that an index reads or writes: all of ``d``, the index's size elsewhere."""
+    pairs = list(zip(index.array.shape, x.array.shape, strict=True))
+    if any(n > size for e, (n, size) in enumerate(pairs) if e != d):
+        raise ValueError(
+            f"{name} {index.array.shape} exceeds {x.array.shape} in a dimension other than {d}"
+        )
+    return tuple(slice(0, size if e == d else n) for e, (n, size) in enumerate(pairs))
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -231,19 +242,21 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     d = one_dim(input, dim)
     if not index.array.size:
         return input.clone()
-    if not input.array.ndim:
-        return input + src
-    src = shaping.slice_(src, key=tuple(slice(0, n) for n in index.array.shape))
-    position = _non_negative(index, input.array.shape[d], d)
-    shape = tuple(
-        size if e == d else n
-        for e, (n, size) in enumerate(zip(index.array.shape, input.array.shape, strict=True))
-    )
-    added = p.scatter_add(src, position, dim=d, shape=shape)
-    if shape != input.array.shape:
-        widths = tuple((0, size - n) for n, size in zip(shape, input.array.shape, strict=True))
+    x, position, values = _vector(input), _vector(index), _vector(src)
+    if not x.array.ndim == position.array.ndim == values.array.ndim:
+        raise ValueError(
+            f"scatter_add: input {input.array.shape}, index {index.array.shape} and src "
+            f"{src.array.shape} must have as many dimensions"
+        )
+    if any(n > m for n, m in zip(position.array.shape, values.array.shape, strict=True)):
+        raise ValueError(f"scatter_add: index {index.array.shape} exceeds src {src.array.shape}")
+    shape = tuple(s.stop for s in _beside(position, x, d, "scatter_add: the index"))
+    values = shaping.slice_(values, key=tuple(slice(0, n) for n in position.array.shape))
+    added = p.scatter_add(values, _non_negative(position, x.array.shape[d], d), dim=d, shape=shape)
+    if shape != x.array.shape:
+        widths = tuple((0, size - n) for n, size in zip(shape, x.array.shape, strict=True))
         added = shaping.pad(added, widths=widths, value=0.0)
-    return input + added
+    return input + added.reshape(input.array.shape)
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
@@ -274,14 +287,19 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     return gather(x, d, shaping.expand(indices, shape=tuple(wide)))
 
 
-def nonzero(input: Tensor) -> Tensor:
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The positions of the elements that are not zero, one a row; the shape depends on the values.
+
+    Args:
+        as_tuple: give a vector for each dimension instead, which index the tensor together.
 
     Example:
         >>> gu.tensor([0, 5, 6]).nonzero()
         tensor([[1],
                 [2]], shape=(2, 1), dtype=int64)
     """
+    if as_tuple:
+        return tuple(wrap(found) for found in np.nonzero(np.atleast_1d(input.array)))
     return wrap(np.argwhere(input.array))
 
 

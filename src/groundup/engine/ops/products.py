@@ -57,6 +57,35 @@ def rmatmul(input: Tensor, other: Tensor) -> Tensor:
     return matmul(other, input)
 
 
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``input @ weight.T + bias``.
+
+    Shape:
+        input (*, k), weight (m, k), bias (m,) -> (*, m).
+
+    Raises:
+        ValueError: the sizes do not fit.
+
+    Example:
+        >>> F.linear(gu.tensor([[1.0, 2.0]]), gu.tensor([[3.0, 4.0]]), gu.tensor([0.5]))
+        tensor([[11.5000]], shape=(1, 1), dtype=float32)
+    """
+    given: tuple[Tensor, ...] = (input, weight) if bias is None else (input, weight, bias)
+    if any(x.array.dtype is not input.array.dtype for x in given):
+        dtype = result_type(given)
+        given = tuple(to_dtype(x, dtype) for x in given)
+    x, shape = given[0], input.array.shape
+    if weight.array.ndim != 2 or not shape:
+        raise ValueError(
+            f"linear: input {shape} and weight {weight.array.shape}; expected (*, k) and (m, k)"
+        )
+    if len(shape) == 2:
+        return linalg.linear(*given)
+    rows = shaping.reshape(x, shape=(math.prod(shape[:-1]), shape[-1]))
+    y = linalg.linear(rows, *given[1:])
+    return shaping.reshape(y, shape=(*shape[:-1], weight.array.shape[0]))
+
+
 def dot(input: Tensor, other: Tensor) -> Tensor:
     """Sum of products of two vectors.
 
@@ -112,6 +141,11 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
                 sizes[label] = size
             elif size not in (1, known):
                 raise ValueError(f"einsum {equation!r}: label {label!r} is both {known} and {size}")
+            if term.count(label) > 1 and size != x.array.shape[term.index(label)]:
+                raise ValueError(
+                    f"einsum {equation!r}: label {label!r} repeats in {term!r} with unequal sizes, "
+                    f"shape {x.array.shape}"
+                )
         pairs.append((to_dtype(x, dtype), term))
     left, labels = _simplify(*pairs[0], keep="".join(terms[1:]) + output)
     for i, (x, term) in enumerate(pairs[1:], start=2):
@@ -178,7 +212,8 @@ def _contract(a: Tensor, la: str, b: Tensor, lb: str, later: str) -> tuple[Tenso
         c: n for labels, x in ((la, a), (lb, b)) for c, n in zip(labels, x.array.shape, strict=True)
     }
     for c in batch + inner:
-        size[c] = max(a.array.shape[la.index(c)], b.array.shape[lb.index(c)])
+        n, m = a.array.shape[la.index(c)], b.array.shape[lb.index(c)]
+        size[c] = m if n == 1 else n
 
     def arranged(x: Tensor, labels: str, *groups: list[str]) -> Tensor:
         order = [c for group in groups for c in group]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..dtypes import Number, as_dtype, int64
 from ..primitives import elementwise, fused, reduction, shape as shaping
 from .arguments import Dim, floating, many_dims, one_dim, to_dtype
-from .elementwise import maximum, minimum
+from .arithmetic import maximum, minimum
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -67,24 +67,28 @@ def _count(x: Tensor, dims: tuple[int, ...]) -> int:
 
 def var(
     input: Tensor,
-    dim: Dim = None,
+    dim: Dim | bool = None,
+    unbiased: bool | None = None,
     keepdim: bool = False,
     *,
-    correction: Number = 1,
-    unbiased: bool | None = None,
+    correction: Number | None = None,
 ) -> Tensor:
     """Variance: squared deviations from the mean, divided by ``n - correction``.
 
     Args:
+        dim: dimensions; a truth value stands for ``unbiased``, as in PyTorch.
+        unbiased: the older way to say ``correction``: True is 1, False is 0.
         correction: 1 (default) for the unbiased estimate, 0 for the population's.
-        unbiased: PyTorch's older name; True is correction 1, False is 0.
 
     Example:
         >>> gu.tensor([1.0, 2.0, 3.0]).var()
         tensor(1., shape=(), dtype=float32)
     """
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
     if unbiased is not None:
         correction = int(unbiased)
+    correction = 1 if correction is None else correction
     dims = many_dims(input, dim)
     centred = input - mean(input, dims, keepdim=True) if dims else input - input
     total = reduction.sum(centred * centred, dims=dims, keepdim=keepdim)
@@ -93,11 +97,11 @@ def var(
 
 def std(
     input: Tensor,
-    dim: Dim = None,
+    dim: Dim | bool = None,
+    unbiased: bool | None = None,
     keepdim: bool = False,
     *,
-    correction: Number = 1,
-    unbiased: bool | None = None,
+    correction: Number | None = None,
 ) -> Tensor:
     """Standard deviation; its gradient is 0 where it is 0. Arguments as for ``var``.
 
@@ -105,7 +109,7 @@ def std(
         >>> gu.tensor([1.0, 2.0, 3.0]).std()
         tensor(1., shape=(), dtype=float32)
     """
-    return _sqrt(var(input, dim, keepdim, correction=correction, unbiased=unbiased))
+    return _sqrt(var(input, dim, unbiased, keepdim, correction=correction))
 
 
 def _sqrt(x: Tensor) -> Tensor:
@@ -127,6 +131,8 @@ def norm(input: Tensor, p: float | str = 2.0, dim: Dim = None, keepdim: bool = F
         tensor(5., shape=(), dtype=float32)
     """
     dims = many_dims(input, dim)
+    if isinstance(p, str) and p != "fro":
+        raise ValueError(f"norm: p is {p!r}, expected a number or 'fro'")
     power = 2.0 if p == "fro" else float(p)
     if power == 2:
         return _sqrt(reduction.sum(input * input, dims=dims, keepdim=keepdim))
@@ -290,9 +296,9 @@ def prod(
         x = shaping.expand(elementwise.scalar(1, x), shape=shape) + reduction.sum(
             x, dims=(d,), keepdim=True
         )
-    if dim is None:
+    if dim is None or not input.array.ndim:
         return x.reshape((1,) * input.array.ndim if keepdim else ())
-    return x if keepdim or not input.array.ndim else x.squeeze(d)
+    return x if keepdim else x.squeeze(d)
 
 
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
@@ -343,3 +349,16 @@ def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     x = floating(input if dtype is None else to_dtype(input, as_dtype(dtype)))
     d = one_dim(x, dim)
     return fused.log_softmax(x, dim=d) if x.array.ndim else x * 0
+
+
+def standardize(input: Tensor, dim: Dim = None, eps: float = 1e-5) -> Tensor:
+    """``(input - mean) / sqrt(variance + eps)``, both taken over ``dim`` (the biased variance).
+
+    The heart of every normalisation layer, as one operation.
+
+    Example:
+        >>> from groundup.engine.ops.reductions import standardize
+        >>> standardize(gu.tensor([1.0, 3.0]), eps=0.0).tolist()
+        [-1.0, 1.0]
+    """
+    return fused.standardize(input, dims=many_dims(input, dim), eps=eps)

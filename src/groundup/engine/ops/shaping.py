@@ -73,17 +73,19 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return p.permute(input, order=tuple(order))
 
 
-def movedim(input: Tensor, source: int, destination: int) -> Tensor:
-    """One dimension moved to another place, the others kept in order.
+def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Dimensions moved to other places, the others kept in order.
 
     Example:
         >>> gu.ones(2, 3, 4).movedim(0, -1).shape
         (3, 4, 2)
     """
-    a, b = one_dim(input, source), one_dim(input, destination)
-    order = [d for d in range(input.array.ndim) if d != a]
-    order.insert(b, a)
-    return p.permute(input, order=tuple(order))
+    moved = [source] if isinstance(source, int) else source
+    places = [destination] if isinstance(destination, int) else destination
+    target = {one_dim(input, b): one_dim(input, a) for a, b in zip(moved, places, strict=True)}
+    rest = iter(d for d in range(input.array.ndim) if d not in target.values())
+    order = tuple(target[d] if d in target else next(rest) for d in range(input.array.ndim))
+    return p.permute(input, order=order)
 
 
 def t(input: Tensor) -> Tensor:
@@ -108,7 +110,7 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
         >>> gu.ones(1, 3, 1).squeeze().shape
         (3,)
     """
-    dims = many_dims(input, dim)
+    dims = () if dim == () or dim == [] else many_dims(input, dim)
     shape = tuple(n for d, n in enumerate(input.array.shape) if n != 1 or d not in dims)
     return p.reshape(input, shape=shape)
 
@@ -443,6 +445,8 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
                 [2, 3, 4]], shape=(2, 3), dtype=int64)
     """
     d = one_dim(input, dimension)
+    if not input.array.ndim:
+        input = p.reshape(input, shape=(1,))
     if not 0 < size <= input.array.shape[d] or step < 1:
         raise ValueError(
             f"unfold: windows of {size} in steps of {step} do not fit a dimension of size "

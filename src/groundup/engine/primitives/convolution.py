@@ -20,12 +20,16 @@ Shapes: x (N, C, *S), w (O, C / groups, *K), g (N, O, *P).
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..base import Array
 from ..primitive import Primitive
+from .shape import slice_
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
 
 Sizes = tuple[int, ...]
 
@@ -122,6 +126,13 @@ def _conv_weight(
     return out
 
 
+def _first(y: Tensor, positions: Sizes) -> Tensor:
+    # Padding the output of a transposed convolution may make room for one more position.
+    if y.array.shape[2:] == positions:
+        return y
+    return slice_(y, key=tuple(slice(0, n) for n in (*y.array.shape[:2], *positions)))
+
+
 def _conv_work(inputs: Any, out: Any, **_: Any) -> int:
     return int(out.array.size * inputs[1].array[0].size)
 
@@ -145,7 +156,7 @@ conv: Primitive = Primitive(
 conv_input: Primitive = Primitive(
     "conv_input",
     _conv_input,
-    lambda g, _y, _g, w, size, **how: conv(g, w, **how),
+    lambda g, _y, _g, w, size, **how: _first(conv(g, w, **how), _g.shape[2:]),
     lambda g, _y, g2, _w, size, **how: conv_weight(g, g2, kernel=_w.shape[2:], **how),
     work=_conv_input_work,
 )
@@ -154,7 +165,7 @@ conv_weight: Primitive = Primitive(
     "conv_weight",
     _conv_weight,
     lambda g, _y, _x, g2, kernel, **how: conv_input(g2, g, size=_x.shape[2:], **how),
-    lambda g, _y, x, _g, kernel, **how: conv(x, g, **how),
+    lambda g, _y, x, _g, kernel, **how: _first(conv(x, g, **how), _g.shape[2:]),
     work=_conv_weight_work,
 )
 

@@ -7,6 +7,7 @@ here.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,28 +88,43 @@ index_put: Primitive = Primitive(
 )
 """A copy of ``x`` with the values written at the positions; the last of repeated ones stays."""
 
+
+def _flat(position: Array, dim: int, shape: tuple[int, ...]) -> Array:
+    """Positions along ``dim`` as positions in the flattened array."""
+    flat: Any = 0
+    stride = 1
+    for d in reversed(range(len(shape))):
+        if d == dim:
+            flat = flat + (position if stride == 1 else position * stride)
+        elif shape[d] > 1:
+            places = np.arange(0, shape[d] * stride, stride)
+            flat = flat + places.reshape(-1, *(1,) * (len(shape) - 1 - d))
+        stride *= shape[d]
+    out: Array = np.broadcast_to(flat, position.shape)
+    return out
+
+
+def _gather(x: Array, position: Array, dim: int) -> Array:
+    return x.reshape(-1).take(_flat(position, dim, x.shape))
+
+
 gather: Primitive = Primitive(
     "gather",
-    lambda x, position, dim: np.take_along_axis(x, position, axis=dim),
+    _gather,
     lambda g, _y, _x, position, dim: scatter_add(g, position, dim=dim, shape=_x.shape),
     work=0,
 )
-"""Read along one dimension; the other dimensions of ``position`` are those of ``x`` (or 1)."""
-
-
-def _grid(position: Array, dim: int) -> tuple[Array, ...]:
-    open_grid = list(np.ogrid[tuple(slice(n) for n in position.shape)])
-    open_grid[dim] = position
-    return tuple(open_grid)
+"""Read along one dimension; the other dimensions of ``position`` are those of ``x``."""
 
 
 def _scatter_add(values: Array, position: Array, dim: int, shape: tuple[int, ...]) -> Array:
-    out = np.zeros(shape, values.dtype)
+    out = np.zeros(math.prod(shape), values.dtype)
+    flat = _flat(position, dim, shape)
     if position.shape[dim] == 1:
-        np.put_along_axis(out, position, values, axis=dim)
+        out[flat] = values
     else:
-        np.add.at(out, _grid(position, dim), values)
-    return out
+        np.add.at(out, flat.reshape(-1), values.reshape(-1))
+    return out.reshape(shape)
 
 
 scatter_add: Primitive = Primitive(

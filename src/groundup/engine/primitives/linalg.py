@@ -1,4 +1,4 @@
-"""The matrix product."""
+"""Matrix products."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..base import Array
 from ..primitive import Primitive
 from .shape import permute
 
@@ -27,3 +28,21 @@ matmul: Primitive = Primitive(
     work=lambda inputs, out, **_: out.array.size * inputs[0].array.shape[-1],
 )
 """(..., n, k) @ (..., k, m) -> (..., n, m); leading dimensions broadcast."""
+
+
+def _linear(x: Array, w: Array, *bias: Array) -> Array:
+    y: Array = np.matmul(x, w.T)
+    for b in bias:
+        y += b
+    return y
+
+
+linear: Primitive = Primitive(
+    "linear",
+    _linear,
+    lambda g, _y, _x, w, *_b: matmul(g, w),
+    lambda g, _y, x, _w, *_b: matmul(swap(g), x),
+    lambda g, _y, _x, _w, _b: g,
+    work=lambda inputs, out, **_: out.array.size * inputs[0].array.shape[-1],
+)
+"""x (n, k), w (m, k), b (m,) -> x @ w.T + b (n, m); the bias may be left out."""

@@ -30,11 +30,16 @@ def kept(g: Tensor, shape: tuple[int, ...], dims: Dims, keepdim: bool) -> Tensor
 
 
 def _spread(g: Tensor, shape: tuple[int, ...], dims: Dims, keepdim: bool) -> Tensor:
-    return shaping.expand(kept(g, shape, dims, keepdim), shape=shape)
+    if len(dims) < len(shape):
+        g = kept(g, shape, dims, keepdim)
+    return shaping.expand(g, shape=shape)
+
+
+_add_up: Any = np.add.reduce
 
 
 def _sum(x: Array, dims: Dims, keepdim: bool) -> Array:
-    out: Array = x.sum(axis=dims, keepdims=keepdim, dtype=x.dtype)
+    out: Array = _add_up(x, dims, x.dtype, None, keepdim)
     return out
 
 

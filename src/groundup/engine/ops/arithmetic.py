@@ -1,17 +1,15 @@
-"""Arithmetic, comparison, logic, selection, and functions of one variable.
+"""Arithmetic, comparison, logic and selection.
 
-All broadcast (NumPy's and PyTorch's rules agree) and promote dtypes as PyTorch does; functions that
-make fractions (``exp``, ``sqrt``, division) turn integers into the default floating type first.
+All broadcast (NumPy's and PyTorch's rules agree) and promote dtypes as PyTorch does; division turns
+integers into the default floating type first.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..base import TensorBase, wrap
-from ..dtypes import Number, as_dtype, result_type
+from ..base import TensorBase
+from ..dtypes import Number, result_type
 from ..primitives import elementwise as p
 from .arguments import floating, operands, to_dtype
 
@@ -46,14 +44,14 @@ def sub(input: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) ->
     return p.sub(a, b if alpha == 1 else mul(b, alpha))
 
 
-def rsub(input: Tensor, other: Tensor | Number) -> Tensor:
-    """``other - input``.
+def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
+    """``other - alpha * input``.
 
     Example:
         >>> gu.rsub(gu.tensor([1.0, 2.0]), 10)
         tensor([9., 8.], shape=(2,), dtype=float32)
     """
-    return sub(other, input)
+    return sub(other, input, alpha=alpha)
 
 
 def mul(input: Tensor | Number, other: Tensor | Number) -> Tensor:
@@ -125,9 +123,9 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
         tensor([1., 4., 9.], shape=(3,), dtype=float32)
     """
     if isinstance(input, TensorBase) and input.array.dtype.kind == "f":
-        if exponent == 2 and isinstance(exponent, int | float):
+        if isinstance(exponent, int | float) and exponent == 2:
             return p.mul(input, input)
-        if exponent == 0.5 and isinstance(exponent, float):
+        if isinstance(exponent, float) and exponent == 0.5:
             return p.sqrt(input)
     return p.pow(*operands(input, exponent))
 
@@ -154,7 +152,7 @@ def square(input: Tensor) -> Tensor:
         >>> gu.square(gu.tensor([3.0]))
         tensor([9.], shape=(1,), dtype=float32)
     """
-    return p.mul(input, input)
+    return pow(input, 2)
 
 
 def reciprocal(input: Tensor) -> Tensor:
@@ -437,271 +435,3 @@ def clamp(
     limits = [limit for limit in (min, max) if limit is not None]
     x = to_dtype(input, result_type([input, *limits]))
     return p.clamp(x, low=min, high=max)
-
-
-# Rounding
-
-
-def sign(input: Tensor) -> Tensor:
-    """-1, 0 or 1.
-
-    Example:
-        >>> gu.sign(gu.tensor([-3.0, 0.0, 2.0]))
-        tensor([-1.,  0.,  1.], shape=(3,), dtype=float32)
-    """
-    return p.sign(input)
-
-
-def floor(input: Tensor) -> Tensor:
-    """The largest integer not above.
-
-    Example:
-        >>> gu.floor(gu.tensor([-1.5, 1.5]))
-        tensor([-2.,  1.], shape=(2,), dtype=float32)
-    """
-    return p.floor(input)
-
-
-def ceil(input: Tensor) -> Tensor:
-    """The smallest integer not below.
-
-    Example:
-        >>> gu.ceil(gu.tensor([-1.5, 1.5]))
-        tensor([-1.,  2.], shape=(2,), dtype=float32)
-    """
-    return p.ceil(input)
-
-
-def round(input: Tensor) -> Tensor:
-    """The nearest integer, halves to the even one.
-
-    Example:
-        >>> gu.round(gu.tensor([0.5, 1.5]))
-        tensor([0., 2.], shape=(2,), dtype=float32)
-    """
-    return p.round(input)
-
-
-def trunc(input: Tensor) -> Tensor:
-    """The integer part.
-
-    Example:
-        >>> gu.trunc(gu.tensor([-1.5, 1.5]))
-        tensor([-1.,  1.], shape=(2,), dtype=float32)
-    """
-    return p.trunc(input)
-
-
-# Functions of one variable
-
-
-def abs(input: Tensor) -> Tensor:
-    """The magnitude; its gradient at 0 is 0.
-
-    Example:
-        >>> gu.abs(gu.tensor([-3.0, 2.0]))
-        tensor([3., 2.], shape=(2,), dtype=float32)
-    """
-    return p.abs(input)
-
-
-def exp(input: Tensor) -> Tensor:
-    """``e ** input``.
-
-    Example:
-        >>> gu.exp(gu.tensor([0.0, 1.0]))
-        tensor([1.0000, 2.7183], shape=(2,), dtype=float32)
-    """
-    return p.exp(floating(input))
-
-
-def expm1(input: Tensor) -> Tensor:
-    """``exp(input) - 1``, accurate near 0.
-
-    Example:
-        >>> gu.expm1(gu.tensor([0.0, 1.0]))
-        tensor([0.0000, 1.7183], shape=(2,), dtype=float32)
-    """
-    return p.expm1(floating(input))
-
-
-def log(input: Tensor) -> Tensor:
-    """Natural logarithm.
-
-    Example:
-        >>> gu.log(gu.tensor([1.0, 2.0]))
-        tensor([0.0000, 0.6931], shape=(2,), dtype=float32)
-    """
-    return p.log(floating(input))
-
-
-def log1p(input: Tensor) -> Tensor:
-    """``log(1 + input)``, accurate near 0.
-
-    Example:
-        >>> gu.log1p(gu.tensor([0.0, 1.0]))
-        tensor([0.0000, 0.6931], shape=(2,), dtype=float32)
-    """
-    return p.log1p(floating(input))
-
-
-def sqrt(input: Tensor) -> Tensor:
-    """Square root.
-
-    Example:
-        >>> gu.sqrt(gu.tensor([4.0, 9.0]))
-        tensor([2., 3.], shape=(2,), dtype=float32)
-    """
-    return p.sqrt(floating(input))
-
-
-def rsqrt(input: Tensor) -> Tensor:
-    """``1 / sqrt(input)``.
-
-    Example:
-        >>> gu.rsqrt(gu.tensor([4.0]))
-        tensor([0.5000], shape=(1,), dtype=float32)
-    """
-    return p.rsqrt(floating(input))
-
-
-def sin(input: Tensor) -> Tensor:
-    """Sine of an angle in radians.
-
-    Example:
-        >>> gu.sin(gu.tensor([0.0, 1.0]))
-        tensor([0.0000, 0.8415], shape=(2,), dtype=float32)
-    """
-    return p.sin(floating(input))
-
-
-def cos(input: Tensor) -> Tensor:
-    """Cosine of an angle in radians.
-
-    Example:
-        >>> gu.cos(gu.tensor([0.0, 1.0]))
-        tensor([1.0000, 0.5403], shape=(2,), dtype=float32)
-    """
-    return p.cos(floating(input))
-
-
-def tanh(input: Tensor) -> Tensor:
-    """Hyperbolic tangent.
-
-    Example:
-        >>> gu.tanh(gu.tensor([0.0, 1.0]))
-        tensor([0.0000, 0.7616], shape=(2,), dtype=float32)
-    """
-    return p.tanh(floating(input))
-
-
-def erf(input: Tensor) -> Tensor:
-    """Error function.
-
-    Example:
-        >>> gu.erf(gu.tensor([0.0, 1.0]))
-        tensor([0.0000, 0.8427], shape=(2,), dtype=float32)
-    """
-    return p.erf(floating(input))
-
-
-def sigmoid(input: Tensor) -> Tensor:
-    """``1 / (1 + exp(-input))``.
-
-    Example:
-        >>> gu.sigmoid(gu.tensor([0.0, 1.0]))
-        tensor([0.5000, 0.7311], shape=(2,), dtype=float32)
-    """
-    return p.sigmoid(floating(input))
-
-
-def relu(input: Tensor) -> Tensor:
-    """``max(input, 0)``; its gradient at 0 is 0.
-
-    Example:
-        >>> gu.relu(gu.tensor([-1.0, 2.0]))
-        tensor([0., 2.], shape=(2,), dtype=float32)
-    """
-    return p.relu(input)
-
-
-# Conversion
-
-
-def to(input: Tensor, dtype: Any = None, *, device: str = "cpu", copy: bool = False) -> Tensor:
-    """The tensor in another dtype; the tensor itself if nothing changes.
-
-    Args:
-        dtype: a dtype, or "cpu" (accepted so that scripts written for other devices run).
-        copy: make a copy even if nothing changes.
-
-    Raises:
-        ValueError: a device other than the CPU.
-
-    Example:
-        >>> gu.tensor([1.5, 2.5]).to(gu.int64)
-        tensor([1, 2], shape=(2,), dtype=int64)
-    """
-    if isinstance(dtype, str) and (dtype == "cpu" or dtype.split(":")[0] in ("cuda", "mps")):
-        dtype, device = None, dtype
-    if device != "cpu":
-        raise ValueError(f"device {device!r}: groundup computes on the CPU only; use 'cpu'")
-    wanted = input.array.dtype if dtype is None else as_dtype(dtype)
-    if wanted == input.array.dtype and not copy:
-        return input
-    return p.cast(input, dtype=wanted)
-
-
-def type_as(input: Tensor, other: Tensor) -> Tensor:
-    """The tensor in the dtype of another.
-
-    Example:
-        >>> gu.tensor([1]).type_as(gu.tensor([0.5]))
-        tensor([1.], shape=(1,), dtype=float32)
-    """
-    return to(input, other.array.dtype)
-
-
-def allclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
-) -> bool:
-    """Whether all elements agree within ``atol + rtol * abs(other)``.
-
-    Example:
-        >>> gu.allclose(gu.tensor([1.0]), gu.tensor([1.0 + 1e-7]))
-        True
-    """
-    return bool(np.allclose(input.array, other.array, rtol, atol, equal_nan))
-
-
-def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether shapes and all elements are equal.
-
-    Example:
-        >>> gu.equal(gu.tensor([1, 2]), gu.tensor([1, 2]))
-        True
-    """
-    return bool(np.array_equal(input.array, other.array))
-
-
-def clone(input: Tensor) -> Tensor:
-    """A copy with its own memory; gradients flow through it.
-
-    Example:
-        >>> gu.tensor([1.0]).clone()
-        tensor([1.], shape=(1,), dtype=float32)
-    """
-    return p.cast(input, dtype=input.array.dtype)
-
-
-def detach(input: Tensor) -> Tensor:
-    """The same memory without its history: no gradient flows through the result.
-
-    Example:
-        >>> gu.ones(1, requires_grad=True).detach().requires_grad
-        False
-    """
-    out = wrap(input.array)
-    out.version = input.shared_version()
-    out.version.viewed = True
-    return out

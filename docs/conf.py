@@ -1,0 +1,43 @@
+"""How Sphinx builds the documentation: `make docs`."""
+
+from importlib.metadata import version as installed_version
+
+project = "groundup"
+author = "The groundup authors"
+project_copyright = "2026, The groundup authors"
+version = release = installed_version("groundup")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+default_role = "code"
+
+# A page for each public module, made of its `__all__` by _templates/autosummary/module.rst.
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+autodoc_member_order = "groupwise"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_custom_sections = ["Shape"]
+napoleon_use_rtype = False
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+html_theme = "furo"
+html_title = f"groundup {release}"
+html_static_path = ["_static"]
+html_copy_source = False
