@@ -7,6 +7,7 @@
 Names, arguments and defaults are PyTorch's wherever PyTorch has them.
 """
 
+from . import nn, optim
 from .engine import dtypes as _dtypes
 from .engine.autograd import (
     detect_anomaly,
@@ -33,6 +34,7 @@ from .engine.dtypes import (
 from .engine.files import CheckpointError, load, save
 from .engine.ops.arithmetic import (
     add,
+    addcdiv,
     bitwise_and,
     bitwise_not,
     bitwise_or,
@@ -168,6 +170,7 @@ from .engine.ops.sorting import argsort, sort, topk
 from .engine.random import Generator, default_generator, manual_seed
 from .engine.tensor import Tensor
 from .engine.transforms import checkpoint, hessian, hvp, jacobian, jvp, vjp
+from .nn.functional_call import functional_call
 
 bool = _dtypes.bool_
 half = float16
@@ -184,6 +187,7 @@ __all__ = [
     "Tensor",
     "abs",
     "add",
+    "addcdiv",
     "all",
     "allclose",
     "amax",
@@ -240,6 +244,7 @@ __all__ = [
     "from_numpy",
     "full",
     "full_like",
+    "functional_call",
     "gather",
     "ge",
     "get_default_dtype",
@@ -288,11 +293,13 @@ __all__ = [
     "narrow",
     "ne",
     "neg",
+    "nn",
     "no_grad",
     "nonzero",
     "norm",
     "ones",
     "ones_like",
+    "optim",
     "outer",
     "permute",
     "pow",

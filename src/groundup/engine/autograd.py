@@ -155,6 +155,7 @@ def walk(
     *,
     retain_graph: bool,
     create_graph: bool,
+    beyond: bool = True,
 ) -> dict[Vertex, Tensor]:
     """Gradients of ``sum(output * seed)`` with respect to the targets.
 
@@ -164,13 +165,14 @@ def walk(
         targets: nodes or leaf tensors whose gradients are wanted; None for every leaf.
         retain_graph: keep what the operations saved, so that the graph can be walked again.
         create_graph: record the walk itself, so that the result can be differentiated.
+        beyond: walk on through a target to those that it was computed from.
 
     Returns:
         The gradient of each target that the outputs depend on; of each leaf when targets is None.
     """
     roots = [out.node or out for out in outputs]
     nodes = _reachable(roots)
-    useful = _leading_to(nodes, targets)
+    useful = None if targets is None else _leading_to(nodes, targets)
     gradients: dict[Vertex, Tensor] = {}
     kept: dict[Vertex, Tensor] = {}
     with set_grad_enabled(create_graph):
@@ -182,7 +184,9 @@ def walk(
                 continue
             if targets is not None and node in targets:
                 kept[node] = g
-            wanted = [edge is not None and edge in useful for edge in node.edges]
+                if not beyond:
+                    continue
+            wanted = [e is not None and (useful is None or e in useful) for e in node.edges]
             if not any(wanted):
                 continue
             inputs = node.inputs
@@ -213,10 +217,8 @@ def _reachable(roots: Sequence[Vertex]) -> list[Node]:
     return sorted(seen, key=attrgetter("time"))
 
 
-def _leading_to(nodes: Sequence[Node], targets: set[Vertex] | None) -> set[Vertex]:
-    """The targets, and the nodes through which they are reached; every edge if targets is None."""
-    if targets is None:
-        return {edge for node in nodes for edge in node.edges if edge is not None}
+def _leading_to(nodes: Sequence[Node], targets: set[Vertex]) -> set[Vertex]:
+    """The targets, and the nodes through which they are reached."""
     useful = set(targets)
     for node in nodes:
         if any(edge in useful for edge in node.edges if edge is not None):

@@ -101,7 +101,7 @@ class Primitive:
         out = wrap(array if type(array) is np.ndarray else np.asarray(array))
         if self.differentiable and mode.grad:
             wanted = tuple([x.requires_grad for x in inputs])
-            if True in wanted:
+            if True in wanted and out.array.dtype.kind == "f":
                 out.requires_grad = True
                 out.node = Node(self, inputs, static, wanted, out)
         if self.view:
@@ -198,10 +198,14 @@ class Node:
             output = wrap(array)
             output.requires_grad, output.node, output.version = True, self, version
         rule = self.primitive.rule
-        return [
-            rule(i)(g, output, *self.inputs, **self.static) if want else None
-            for i, want in enumerate(wanted)
-        ]
+        try:
+            return [
+                rule(i)(g, output, *self.inputs, **self.static) if want else None
+                for i, want in enumerate(wanted)
+            ]
+        except FloatingPointError as error:  # raised by detect_anomaly
+            name = self.primitive.name
+            raise FloatingPointError(f"in the gradient of {name}: {error}") from error
 
     def check(self) -> None:
         """Refuse to differentiate with what is no longer there.

@@ -366,7 +366,9 @@ class Tensor(TensorBase):
     __truediv__ = div = arithmetic.div
     __rtruediv__ = arithmetic.rdiv
     __floordiv__ = floor_divide = arithmetic.floor_divide
+    __rfloordiv__ = arithmetic.rfloor_divide
     __mod__ = remainder = arithmetic.remainder
+    __rmod__ = arithmetic.rremainder
     __pow__ = pow = arithmetic.pow
     __rpow__ = arithmetic.rpow
     __neg__ = neg = arithmetic.neg
@@ -388,6 +390,7 @@ class Tensor(TensorBase):
     maximum = arithmetic.maximum
     minimum = arithmetic.minimum
     lerp = arithmetic.lerp
+    addcdiv = arithmetic.addcdiv
     isnan = arithmetic.isnan
     isfinite = arithmetic.isfinite
     isinf = arithmetic.isinf

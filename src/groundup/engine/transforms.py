@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .autograd import enable_grad, grad, no_grad
-from .base import TensorBase, mode, tick, wrap
+from .autograd import Vertex, enable_grad, grad, no_grad, walk
+from .base import mode, tick, wrap
 from .ops.shaping import cat
-from .primitive import NOTHING, Node, Primitive
+from .primitive import NOTHING, Node, Primitive, Spec
 from .random import default_generator
 from .tensor import Tensor
 
@@ -230,56 +230,65 @@ def checkpoint(function: Function, *args: Any, preserve_rng_state: bool = True) 
     if not mode.grad:
         return function(*args)
     state = default_generator.get_state() if preserve_rng_state else None
+    began, opened = tick(), [_leaf(x) for x in args]
     with enable_grad():
-        # Recorded once only to learn which leaves (parameters) the function reads; dropped at once.
-        result = function(
-            *[
-                x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x
-                for x in args
-            ]
-        )
+        # Recorded once only to learn what else the function reads (parameters); dropped at once.
+        result = function(*opened)
     single = isinstance(result, Tensor)
     outputs: tuple[Tensor, ...] = (result,) if single else tuple(result)
     if len({out.dtype for out in outputs}) > 1 or any(out.dtype.kind != "f" for out in outputs):
         raise TypeError("checkpoint: the function must return floating tensors of one dtype")
-    given = {id(x) for x in args}
-    leaves = [x for x in _leaves(outputs) if id(x) not in given and not _stands_for(x, args)]
-    wanted = [x for x in args if isinstance(x, Tensor) and x.requires_grad] + leaves
+    sources = _sources(outputs, began)
+    for x in opened:
+        if isinstance(x, Tensor):
+            sources.pop(x, None)
     with no_grad():
         packed = cat([out.reshape(-1) for out in outputs])
     shapes = [out.shape for out in outputs]
-    del result, outputs
-    if wanted:
+    del result, outputs, opened
+    if sources or any(isinstance(x, Tensor) and x.requires_grad for x in args):
         packed.requires_grad = True
-        packed.node = _Recomputation(function, args, wanted, state)
+        packed.node = _Recomputation(function, args, sources, state)
     pieces = packed.split([int(np.prod(shape)) for shape in shapes])
     unpacked = tuple(p.reshape(shape) for p, shape in zip(pieces, shapes, strict=True))
     return unpacked[0] if single else unpacked
 
 
-def _stands_for(leaf: TensorBase, args: Sequence[Any]) -> bool:
-    return any(isinstance(x, Tensor) and x.array is leaf.array for x in args)
+def _leaf(x: Any) -> Any:
+    """A leaf at the same point; anything but a tensor that requires a gradient is left as it is."""
+    return x.detach().requires_grad_() if isinstance(x, Tensor) and x.requires_grad else x
 
 
-def _leaves(outputs: Sequence[Tensor]) -> list[Tensor]:
-    """The leaf tensors that the outputs were computed from, in the order they are met."""
-    found: dict[int, Tensor] = {}
+def _sources(outputs: Sequence[Tensor], began: int) -> dict[Vertex, Spec]:
+    """What was there before a moment and the outputs were computed from: leaves and older nodes."""
+    found: dict[Vertex, Spec] = {}
     seen: set[Node] = set()
-    stack: list[Node | Tensor | None] = [out.node for out in outputs]
+    stack = [(out.node or out, Spec(out.shape, out.dtype)) for out in outputs if out.requires_grad]
     while stack:
-        vertex = stack.pop()
-        if isinstance(vertex, Tensor):
-            found[id(vertex)] = vertex
-        elif vertex is not None and vertex not in seen:
+        vertex, spec = stack.pop()
+        if isinstance(vertex, Tensor) or vertex.time < began:
+            found[vertex] = spec
+        elif vertex not in seen:
             seen.add(vertex)
-            stack += vertex.edges
-    return list(found.values())
+            assert vertex.inputs is not None
+            stack += [
+                (edge, Spec(x.shape, x.dtype))
+                for edge, x in zip(vertex.edges, vertex.inputs, strict=True)
+                if edge is not None
+            ]
+    return found
 
 
 class _Recomputation(Node):
-    """A node that pulls gradients by running a function again with recording on."""
+    """A node that pulls gradients by running a function again with recording on.
 
-    __slots__ = ("args", "function", "state", "wanted")
+    Attributes:
+        function, args: what is run.
+        sources: what it reads beside its arguments.
+        state: of the default generator at the first run; None to leave it alone.
+    """
+
+    __slots__ = ("args", "function", "sources", "state")
 
     _primitive = Primitive("checkpoint", lambda *_: None)
 
@@ -287,37 +296,50 @@ class _Recomputation(Node):
         self,
         function: Function,
         args: tuple[Any, ...],
-        wanted: list[Tensor],
+        sources: dict[Vertex, Spec],
         state: dict[str, Any] | None,
     ) -> None:
         self.primitive = self._primitive
         self.static = {}
         self.time = tick()
-        self.function, self.args, self.wanted, self.state = function, args, wanted, state
-        self.edges = [x.node or x for x in wanted]
-        self.inputs = list(wanted)
+        self.function, self.args, self.state = function, args, state
+        self.sources = list(sources)
+        given = [x for x in args if isinstance(x, Tensor)]
+        self.edges = [(x.node or x) if x.requires_grad else None for x in given]
+        self.edges.extend(self.sources)
+        self.inputs = [*given, *(v if isinstance(v, Tensor) else s for v, s in sources.items())]
         self.output = NOTHING
 
     def pull(self, g: Tensor, wanted: list[bool]) -> list[Tensor | None]:
+        """Run the function and walk through it, to its arguments and sources and not beyond."""
         self.check()
         recording = mode.grad
         now = default_generator.get_state()
         if self.state is not None:
             default_generator.set_state(self.state)
-        # Fresh leaves keep the walk below inside the segment; a differentiable walk goes on beyond
-        # it.
-        stand_ins = {
-            id(x): x if recording else x.detach().requires_grad_()
-            for x in self.args
-            if isinstance(x, Tensor) and x.requires_grad
-        }
-        with enable_grad():
-            result = self.function(*[stand_ins.get(id(x), x) for x in self.args])
-            outputs = (result,) if isinstance(result, Tensor) else tuple(result)
-            packed = cat([out.reshape(-1) for out in outputs])
-        default_generator.set_state(now)
-        targets = [stand_ins.get(id(x), x) for x in self.wanted]
-        return list(grad(packed, targets, g, create_graph=recording, allow_unused=True))
+        try:
+            with enable_grad():
+                # A differentiable gradient needs the arguments' past, but ends at the arguments.
+                opened = [
+                    x.view(x.shape) if recording and isinstance(x, Tensor) else _leaf(x)
+                    for x in self.args
+                ]
+                result = self.function(*opened)
+                outputs = (result,) if isinstance(result, Tensor) else tuple(result)
+                packed = cat([out.reshape(-1) for out in outputs])
+        finally:
+            default_generator.set_state(now)
+        targets = [x.node or x for x in opened if isinstance(x, Tensor)] + self.sources
+        found = walk(
+            [packed],
+            [g],
+            set(targets),
+            retain_graph=recording,
+            create_graph=recording,
+            beyond=False,
+        )
+        return [found.get(target) for target in targets]
 
     def free(self) -> None:
-        self.inputs = None
+        """Drop the arguments and refuse another walk."""
+        self.inputs, self.args = None, ()

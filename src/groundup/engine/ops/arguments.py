@@ -26,8 +26,10 @@ def operands(a: Tensor | Number, b: Tensor | Number) -> tuple[Tensor, Tensor]:
         if isinstance(b, TensorBase):
             if a.array.dtype is b.array.dtype:
                 return a, b
-        elif type(b) in (float, int) and a.array.dtype.kind == "f":
+        elif (type(b) is float or type(b) is int) and a.array.dtype.kind == "f":
             return a, wrap(np.asarray(b, a.array.dtype))
+    elif type(a) in (float, int) and isinstance(b, TensorBase) and b.array.dtype.kind == "f":
+        return wrap(np.asarray(a, b.array.dtype)), b
     dtype = result_type([_operand(a), _operand(b)])
     return to_dtype(a, dtype), to_dtype(b, dtype)
 
@@ -39,6 +41,16 @@ def _operand(x: Tensor | Number) -> Tensor | Number:
         f"expected a tensor or a number, got {type(x).__name__}; "
         "make a tensor of it with gu.tensor()"
     )
+
+
+def together(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Bring tensors to the dtype in which PyTorch would compute with all of them."""
+    dtype = tensors[0].array.dtype
+    for x in tensors:
+        if x.array.dtype is not dtype:
+            wanted = result_type(tensors)
+            return tuple([to_dtype(x, wanted) for x in tensors])
+    return tensors
 
 
 def to_dtype(x: Tensor | Number, dtype: DType) -> Tensor:
@@ -78,7 +90,7 @@ def many_dims(x: TensorBase, dim: Dim) -> tuple[int, ...]:
     if dim is None or (not isinstance(dim, int) and len(dim) == 0):
         return tuple(range(n))
     if isinstance(dim, int):
-        return (one_dim(x, dim),) if n else ()
+        dim = (dim,)
     dims = tuple(sorted(one_dim(x, d) for d in dim))
     if len(set(dims)) != len(dims):
         raise ValueError(f"dim {tuple(dim)} names a dimension twice")
@@ -95,6 +107,8 @@ def one_shape(sizes: Sequence[Any]) -> tuple[int, ...]:
 def spread(value: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
     """One number for each of ``n`` spatial dimensions."""
     values = (value,) * n if isinstance(value, int) else tuple(value)
+    if len(values) == 1:
+        values *= n
     if len(values) != n:
         raise ValueError(f"{name} has {len(values)} numbers, expected 1 or {n}: {values}")
     return values

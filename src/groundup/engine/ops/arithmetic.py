@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..base import TensorBase
 from ..dtypes import Number, result_type
 from ..primitives import elementwise as p
-from .arguments import floating, operands, to_dtype
+from .arguments import floating, operands, to_dtype, together
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -98,25 +98,52 @@ def rdiv(input: Tensor, other: Tensor | Number) -> Tensor:
 def floor_divide(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """The quotient rounded towards minus infinity.
 
+    Raises:
+        TypeError: both are boolean.
+
     Example:
         >>> gu.floor_divide(gu.tensor([7, -7]), 2)
         tensor([ 3, -4], shape=(2,), dtype=int64)
     """
-    return p.floor_divide(*operands(input, other))
+    return p.floor_divide(*_numeric("floor_divide", input, other))
+
+
+def _numeric(name: str, input: Tensor | Number, other: Tensor | Number) -> tuple[Tensor, Tensor]:
+    """Operands that are not both boolean; NumPy would calculate with those as with int8."""
+    a, b = operands(input, other)
+    if a.array.dtype.kind == "b":
+        raise TypeError(f"{name}: both operands are boolean; convert one with .long()")
+    return a, b
+
+
+def rfloor_divide(input: Tensor, other: Tensor | Number) -> Tensor:
+    """``other // input``, for the reflected operator."""
+    return floor_divide(other, input)
 
 
 def remainder(input: Tensor | Number, other: Tensor | Number) -> Tensor:
     """The remainder of ``floor_divide``; it has the sign of the divisor.
 
+    Raises:
+        TypeError: both are boolean.
+
     Example:
         >>> gu.remainder(gu.tensor([7, -7]), 4)
         tensor([3, 1], shape=(2,), dtype=int64)
     """
-    return p.remainder(*operands(input, other))
+    return p.remainder(*_numeric("remainder", input, other))
+
+
+def rremainder(input: Tensor, other: Tensor | Number) -> Tensor:
+    """``other % input``, for the reflected operator."""
+    return remainder(other, input)
 
 
 def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     """``input ** exponent``.
+
+    Raises:
+        TypeError: both are boolean. ValueError: a negative power of an integer.
 
     Example:
         >>> gu.pow(gu.tensor([1.0, 2.0, 3.0]), 2)
@@ -127,7 +154,7 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
             return p.mul(input, input)
         if isinstance(exponent, float) and exponent == 0.5:
             return p.sqrt(input)
-    return p.pow(*operands(input, exponent))
+    return p.pow(*_numeric("pow", input, exponent))
 
 
 def rpow(input: Tensor, other: Number) -> Tensor:
@@ -192,7 +219,21 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | Number) -> Tensor:
         >>> gu.lerp(gu.tensor([0.0]), gu.tensor([10.0]), 0.3)
         tensor([3.], shape=(1,), dtype=float32)
     """
-    return add(input, mul(sub(end, input), weight))
+    a, b = operands(input, end)
+    return p.lerp(a, b, to_dtype(weight, a.array.dtype))
+
+
+def addcdiv(
+    input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Tensor | Number = 1
+) -> Tensor:
+    """``input + value * tensor1 / tensor2``.
+
+    Example:
+        >>> gu.addcdiv(gu.tensor([1.0]), gu.tensor([6.0]), gu.tensor([3.0]), value=0.5)
+        tensor([2.], shape=(1,), dtype=float32)
+    """
+    a, b, c = together(floating(input), tensor1, tensor2)
+    return p.addcdiv(a, b, c, to_dtype(value, a.array.dtype))
 
 
 # Comparison: the result is boolean

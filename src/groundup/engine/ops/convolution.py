@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -251,8 +252,13 @@ def _pooling_windows(
             f"{name}: input {input.array.shape}, expected {n + 1} or {n + 2} dimensions"
         )
     kernel = spread(kernel_size, n, "kernel_size")
-    step = spread(kernel if stride is None else stride, n, "stride")
+    step = spread(kernel if stride is None or stride == () else stride, n, "stride")
     before, gaps = spread(padding, n, "padding"), spread(dilation, n, "dilation")
+    if min(*kernel, *step, *gaps) < 1 or min(before) < 0:
+        raise ValueError(
+            f"{name}: kernel_size {kernel}, stride {step} and dilation {gaps} must be positive, "
+            f"padding {before} at least 0"
+        )
     if any(2 * b > k for b, k in zip(before, kernel, strict=True)):
         raise ValueError(f"{name}: padding {before} exceeds half of kernel_size {kernel}")
     widths = []
@@ -302,7 +308,7 @@ def max_pool1d(
 
     Example:
         >>> gu.nn.functional.max_pool1d(gu.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
-        tensor([[3., 2.]])
+        tensor([[3., 2.]], shape=(1, 2), dtype=float32)
     """
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode)
 
@@ -323,7 +329,7 @@ def max_pool2d(
     Example:
         >>> gu.nn.functional.max_pool2d(gu.arange(16.0).reshape(1, 4, 4), 2)
         tensor([[[ 5.,  7.],
-                 [13., 15.]]])
+                 [13., 15.]]], shape=(1, 2, 2), dtype=float32)
     """
     return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode)
 
@@ -333,12 +339,14 @@ def _avg_pool(n: int, input: Tensor, *arguments: Any, include: bool, divisor: in
     dims = tuple(range(found.array.ndim - n, found.array.ndim))
     total = reduction.sum(found, dims=dims, keepdim=False)
     if divisor is not None:
+        if not divisor:
+            raise ValueError("avg_pool2d: divisor_override is 0, expected another number")
         return total / divisor
     kernel, stride, padding, dilation, ceil_mode = arguments
     if all(after <= before for before, after in widths) and (
         include or not any(a for a, _ in widths)
     ):
-        return total / int(found.array[(0,) * (found.array.ndim - n)].size)
+        return total / math.prod(found.array.shape[-n:])
     # Count the elements of each window: those of the input, with its padding where that counts,
     # but never those that ceil_mode added beyond it.
     size = input.array.shape[-n:]
@@ -378,7 +386,7 @@ def avg_pool1d(
 
     Example:
         >>> gu.nn.functional.avg_pool1d(gu.tensor([[1.0, 3.0, 2.0, 0.0]]), 2)
-        tensor([[2., 1.]])
+        tensor([[2., 1.]], shape=(1, 2), dtype=float32)
     """
     return _avg_pool(
         1,
@@ -413,7 +421,7 @@ def avg_pool2d(
     Example:
         >>> gu.nn.functional.avg_pool2d(gu.arange(16.0).reshape(1, 4, 4), 2)
         tensor([[[ 2.5000,  4.5000],
-                 [10.5000, 12.5000]]])
+                 [10.5000, 12.5000]]], shape=(1, 2, 2), dtype=float32)
     """
     return _avg_pool(
         2,

@@ -208,7 +208,12 @@ def arange(
 
 
 def linspace(
-    start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False
+    start: float | Tensor,
+    end: float | Tensor,
+    steps: int,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """``steps`` evenly spaced numbers from ``start`` to ``end``, both included.
 
@@ -217,9 +222,9 @@ def linspace(
         tensor([0.0000, 0.5000, 1.0000], shape=(3,), dtype=float32)
     """
     wanted = _dtype(dtype)
-    if wanted.kind != "f":
-        start, end = int(start), int(end)
-    return _finish(np.linspace(start, end, steps).astype(wanted), requires_grad)
+    number = float if wanted.kind == "f" else int
+    values = np.linspace(number(start), number(end), steps)
+    return _finish(values.astype(wanted), requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -358,13 +363,15 @@ def multinomial(
         (k,) -> (num_samples,); (n, k) -> (n, num_samples), int64.
 
     Raises:
-        ValueError: a negative or infinite weight, a row of zeros, or more samples than elements
-            without replacement.
+        ValueError: a negative or infinite weight, a row of zeros, no samples, or more samples than
+            elements without replacement.
 
     Example:
         >>> gu.multinomial(gu.tensor([0.0, 1.0]), 3, replacement=True)
         tensor([1, 1, 1], shape=(3,), dtype=int64)
     """
+    if num_samples < 1:
+        raise ValueError(f"multinomial: num_samples is {num_samples}, expected at least 1")
     weights = np.atleast_2d(input.array).astype(np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all() and (weights.sum(-1) > 0).all()):
         raise ValueError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base import TensorBase, as_array, wrap
+from ..base import Array, TensorBase, as_array, wrap
 from ..dtypes import Number, int64
 from ..primitives import elementwise, indexing as p, shape as shaping
 from .arguments import one_dim, to_dtype
@@ -108,13 +108,16 @@ def _basic(x: Tensor, key: Any) -> tuple[Tensor, list[Tensor], tuple[int, ...]]:
 def _positions(part: TensorBase, shape: tuple[int, ...], d: int) -> list[Tensor]:
     array = part.array
     if array.dtype.kind == "b":
-        if array.shape != shape[d : d + array.ndim]:
-            raise IndexError(
-                f"a mask of shape {array.shape} does not fit dimensions of shape "
-                f"{shape[d : d + array.ndim]}"
-            )
+        _check_mask(array, shape[d:])
         return [wrap(found) for found in np.nonzero(array)]
     return [_non_negative(part, shape[d], d)]
+
+
+def _check_mask(mask: Array, shape: tuple[int, ...]) -> None:
+    if mask.shape != shape[: mask.ndim]:
+        raise IndexError(
+            f"a mask of shape {mask.shape} does not fit dimensions of shape {shape[: mask.ndim]}"
+        )
 
 
 def _non_negative(position: TensorBase, size: int, d: int) -> Tensor:
@@ -142,17 +145,19 @@ def getitem(input: Tensor, key: Any) -> Tensor:
 def setitem(input: Tensor, key: Any, value: Tensor | Number) -> None:
     """``input[key] = value``; in a graph the tensor becomes the result of the writing."""
     if isinstance(key, TensorBase) and key.array.dtype.kind == "b" and not np.ndim(as_array(value)):
-        mask = wrap(
-            key.array.reshape(*key.array.shape, *(1,) * (input.array.ndim - key.array.ndim))
-        )
-        input.masked_fill_(mask, value)
+        _check_mask(key.array, input.array.shape)
+        more = input.array.ndim - key.array.ndim
+        input.masked_fill_(wrap(key.array.reshape(*key.array.shape, *(1,) * more)), value)
         return
     values = to_dtype(value, input.array.dtype)
     if input.requires_grad or values.requires_grad:
         input.change("setitem", _written(input, key, values))
         return
+    version = input.shared_version()
+    viewed = version.viewed
     x, positions, dims = _basic(input, key)
     x.assign(p.index_put(x, values, *positions, dims=dims) if positions else values)
+    version.viewed = viewed  # The view that was written through is gone.
 
 
 def _written(x: Tensor, key: Any, values: Tensor) -> Tensor:
@@ -161,6 +166,9 @@ def _written(x: Tensor, key: Any, values: Tensor) -> Tensor:
     where, positions, dims = _basic(wrap(np.arange(x.array.size).reshape(shape)), key)
     target = p.index(where, *positions, dims=dims) if positions else where
     every = [wrap(found) for found in np.unravel_index(target.array, shape)] if shape else []
+    if values.array.ndim > target.array.ndim:
+        extra = values.array.ndim - target.array.ndim
+        values = shaping.reshape(values, shape=values.array.shape[extra:])
     return p.index_put(x, values, *every, dims=tuple(range(len(shape))))
 
 
@@ -316,7 +324,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     Example:
         >>> gu.nn.functional.one_hot(gu.tensor([0, 2]))
         tensor([[1, 0, 0],
-                [0, 0, 1]])
+                [0, 0, 1]], shape=(2, 3), dtype=int64)
     """
     if num_classes == -1:
         num_classes = int(tensor.array.max()) + 1 if tensor.array.size else 0

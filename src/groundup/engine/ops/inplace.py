@@ -52,6 +52,11 @@ def assign(input: Tensor, value: Tensor | Number) -> Tensor:
 def _write(input: Tensor, values: Array) -> None:
     if not input.array.flags.writeable:
         raise RuntimeError("the memory is read-only or expanded; change a clone() instead")
+    if not np.can_cast(values.dtype, input.array.dtype, "same_kind"):
+        raise TypeError(
+            f"values of {values.dtype} do not fit in a tensor of {input.array.dtype}; "
+            "convert them with to() first"
+        )
     np.copyto(input.array, values, casting="same_kind")
     input.shared_version().changed = tick()
 
@@ -91,10 +96,17 @@ def change(input: Tensor, name: str, result: Tensor) -> Tensor:
                 "follow a change in place; compute a new tensor instead"
             )
         _write(input, result.array)
+        result = to_dtype(result, input.array.dtype)
         input.requires_grad, input.node = result.requires_grad, result.node
         return input
     _write(input, result.array)
     return input
+
+
+def _before(input: Tensor, *others: Any) -> Tensor:
+    """The tensor as its own change reads it: a copy where a gradient will need the old values."""
+    wanted = mode.grad and any(getattr(x, "requires_grad", False) for x in (input, *others))
+    return input.clone() if wanted else input
 
 
 def add_(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
@@ -124,17 +136,18 @@ def mul_(input: Tensor, other: Tensor | Number) -> Tensor:
         >>> gu.ones(1).mul_(2)
         tensor([2.], shape=(1,), dtype=float32)
     """
-    return change(input, "mul_", arithmetic.mul(input, other))
+    return change(input, "mul_", arithmetic.mul(_before(input, other), other))
 
 
-def div_(input: Tensor, other: Tensor | Number) -> Tensor:
+def div_(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None) -> Tensor:
     """``div`` in place.
 
     Example:
         >>> gu.ones(1).div_(2)
         tensor([0.5000], shape=(1,), dtype=float32)
     """
-    return change(input, "div_", arithmetic.div(input, other))
+    result = arithmetic.div(_before(input, other), other, rounding_mode=rounding_mode)
+    return change(input, "div_", result)
 
 
 def pow_(input: Tensor, exponent: Tensor | Number) -> Tensor:
@@ -144,7 +157,7 @@ def pow_(input: Tensor, exponent: Tensor | Number) -> Tensor:
         >>> gu.tensor([3.0]).pow_(2)
         tensor([9.], shape=(1,), dtype=float32)
     """
-    return change(input, "pow_", arithmetic.pow(input, exponent))
+    return change(input, "pow_", arithmetic.pow(_before(input, exponent), exponent))
 
 
 def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
@@ -154,7 +167,7 @@ def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         >>> gu.tensor([3.0]).clamp_(max=1)
         tensor([1.], shape=(1,), dtype=float32)
     """
-    return change(input, "clamp_", arithmetic.clamp(input, min, max))
+    return change(input, "clamp_", arithmetic.clamp(_before(input, min, max), min, max))
 
 
 def masked_fill_(input: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
@@ -210,10 +223,15 @@ def uniform_(
 ) -> Tensor:
     """Uniform random numbers in [low, high).
 
+    Raises:
+        ValueError: ``low`` exceeds ``high``.
+
     Example:
         >>> gu.zeros(3).uniform_(-1, 1).shape
         (3,)
     """
+    if low > high:
+        raise ValueError(f"uniform_: low {low} exceeds high {high}")
     return change(input, "uniform_", rand_like(input, generator=generator) * (high - low) + low)
 
 
@@ -226,8 +244,13 @@ def normal_(
 ) -> Tensor:
     """Normal random numbers.
 
+    Raises:
+        ValueError: ``std`` is negative.
+
     Example:
         >>> gu.zeros(3).normal_(0, 0.02).shape
         (3,)
     """
+    if std < 0:
+        raise ValueError(f"normal_: std is {std}, expected at least 0")
     return change(input, "normal_", randn_like(input, generator=generator) * std + mean)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..dtypes import result_type
 from ..primitives import linalg, shape as shaping
-from .arguments import to_dtype
+from .arguments import to_dtype, together
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -28,10 +28,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         >>> gu.tensor([[1.0, 2.0]]) @ gu.tensor([[3.0], [4.0]])
         tensor([[11.]], shape=(1, 1), dtype=float32)
     """
-    a, b = input, other
-    if a.array.dtype is not b.array.dtype:
-        dtype = result_type([a, b])
-        a, b = to_dtype(a, dtype), to_dtype(b, dtype)
+    a, b = together(input, other)
     n, m = a.array.ndim, b.array.ndim
     if n == 2 and m == 2:
         return linalg.matmul(a, b)
@@ -70,10 +67,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         >>> F.linear(gu.tensor([[1.0, 2.0]]), gu.tensor([[3.0, 4.0]]), gu.tensor([0.5]))
         tensor([[11.5000]], shape=(1, 1), dtype=float32)
     """
-    given: tuple[Tensor, ...] = (input, weight) if bias is None else (input, weight, bias)
-    if any(x.array.dtype is not input.array.dtype for x in given):
-        dtype = result_type(given)
-        given = tuple(to_dtype(x, dtype) for x in given)
+    given = together(input, weight) if bias is None else together(input, weight, bias)
     x, shape = given[0], input.array.shape
     if weight.array.ndim != 2 or not shape:
         raise ValueError(

@@ -52,13 +52,17 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
     """
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
-    if input.array.dtype.kind != "f":
-        raise TypeError(
-            f"mean: the dtype is {input.array.dtype.name}, expected a floating one; "
-            "convert with .float()"
-        )
+    _expect_floating("mean", input)
     dims = many_dims(input, dim)
     return reduction.sum(input, dims=dims, keepdim=keepdim) / _count(input, dims)
+
+
+def _expect_floating(name: str, x: Tensor) -> None:
+    if x.array.dtype.kind != "f":
+        raise TypeError(
+            f"{name}: the dtype is {x.array.dtype.name}, expected a floating one; "
+            "convert with .float()"
+        )
 
 
 def _count(x: Tensor, dims: tuple[int, ...]) -> int:
@@ -80,6 +84,9 @@ def var(
         unbiased: the older way to say ``correction``: True is 1, False is 0.
         correction: 1 (default) for the unbiased estimate, 0 for the population's.
 
+    Raises:
+        TypeError: the dtype is not floating.
+
     Example:
         >>> gu.tensor([1.0, 2.0, 3.0]).var()
         tensor(1., shape=(), dtype=float32)
@@ -89,6 +96,7 @@ def var(
     if unbiased is not None:
         correction = int(unbiased)
     correction = 1 if correction is None else correction
+    _expect_floating("var", input)
     dims = many_dims(input, dim)
     centred = input - mean(input, dims, keepdim=True) if dims else input - input
     total = reduction.sum(centred * centred, dims=dims, keepdim=keepdim)
@@ -126,10 +134,14 @@ def norm(input: Tensor, p: float | str = 2.0, dim: Dim = None, keepdim: bool = F
         p: any number; infinity for the largest magnitude, 0 for the count of non-zeros, "fro" for
         2.
 
+    Raises:
+        TypeError: the dtype is not floating. ValueError: another word for ``p``.
+
     Example:
         >>> gu.tensor([3.0, 4.0]).norm()
         tensor(5., shape=(), dtype=float32)
     """
+    _expect_floating("norm", input)
     dims = many_dims(input, dim)
     if isinstance(p, str) and p != "fro":
         raise ValueError(f"norm: p is {p!r}, expected a number or 'fro'")
@@ -240,10 +252,10 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
 
 
 def _arg(x: Tensor, find: Any, dim: int | None, keepdim: bool) -> Tensor:
-    if dim is None or not x.array.ndim:
+    d = None if dim is None else one_dim(x, dim)
+    if d is None or not x.array.ndim:
         found: Tensor = find(shaping.reshape(x, shape=(-1,)), dim=0)
         return found.reshape((1,) * x.array.ndim if keepdim else ())
-    d = one_dim(x, dim)
     found = find(x, dim=d)
     return found if keepdim else found.squeeze(d)
 
@@ -330,23 +342,43 @@ def logsumexp(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """``exp(input) / sum(exp(input))`` along a dimension.
 
+    Args:
+        dtype: a floating type to convert to first.
+
+    Raises:
+        TypeError: ``dtype`` is not floating.
+
     Example:
         >>> gu.tensor([0.0, 0.0]).softmax(0)
         tensor([0.5000, 0.5000], shape=(2,), dtype=float32)
     """
-    x = floating(input if dtype is None else to_dtype(input, as_dtype(dtype)))
+    x = _in_floating("softmax", input, dtype)
     d = one_dim(x, dim)
     return fused.softmax(x, dim=d) if x.array.ndim else x * 0 + 1
+
+
+def _in_floating(name: str, x: Tensor, dtype: Any) -> Tensor:
+    if dtype is None:
+        return floating(x)
+    x = to_dtype(x, as_dtype(dtype))
+    _expect_floating(name, x)
+    return x
 
 
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The logarithm of ``softmax``, without the loss of digits of taking it afterwards.
 
+    Args:
+        dtype: a floating type to convert to first.
+
+    Raises:
+        TypeError: ``dtype`` is not floating.
+
     Example:
         >>> gu.tensor([0.0, 0.0]).log_softmax(0)
         tensor([-0.6931, -0.6931], shape=(2,), dtype=float32)
     """
-    x = floating(input if dtype is None else to_dtype(input, as_dtype(dtype)))
+    x = _in_floating("log_softmax", input, dtype)
     d = one_dim(x, dim)
     return fused.log_softmax(x, dim=d) if x.array.ndim else x * 0
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..dtypes import Number, result_type
+from ..dtypes import Number
 from ..primitives import convolution, elementwise, shape as p
-from .arguments import many_dims, one_dim, one_shape, to_dtype
+from .arguments import many_dims, one_dim, one_shape, together
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -76,6 +76,9 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """Dimensions moved to other places, the others kept in order.
 
+    Raises:
+        ValueError: a dimension is named twice, or the two lists differ in length.
+
     Example:
         >>> gu.ones(2, 3, 4).movedim(0, -1).shape
         (3, 4, 2)
@@ -83,6 +86,8 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     moved = [source] if isinstance(source, int) else source
     places = [destination] if isinstance(destination, int) else destination
     target = {one_dim(input, b): one_dim(input, a) for a, b in zip(moved, places, strict=True)}
+    if len(set(target.values())) < len(moved):
+        raise ValueError(f"movedim: {source} to {destination} names a dimension twice")
     rest = iter(d for d in range(input.array.ndim) if d not in target.values())
     order = tuple(target[d] if d in target else next(rest) for d in range(input.array.ndim))
     return p.permute(input, order=order)
@@ -265,8 +270,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         raise ValueError("cat: expected at least one tensor")
     if len(tensors) > 1:  # PyTorch lets an empty vector join anything.
         tensors = [x for x in tensors if x.array.shape != (0,)] or tensors[:1]
-    dtype = result_type(tensors)
-    return p.cat(*[to_dtype(x, dtype) for x in tensors], dim=one_dim(tensors[0], dim))
+    return p.cat(*together(*tensors), dim=one_dim(tensors[0], dim))
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -390,7 +394,7 @@ def pad(
 
     Example:
         >>> gu.nn.functional.pad(gu.ones(2), (1, 2), value=9)
-        tensor([9., 1., 1., 9., 9.])
+        tensor([9., 1., 1., 9., 9.], shape=(5,), dtype=float32)
     """
     n = input.array.ndim
     if len(pad) % 2 or len(pad) > 2 * n:
@@ -416,9 +420,11 @@ def pad(
 
 
 def _extend(x: Tensor, d: int, before: int, after: int, mode: str) -> Tensor:
+    if min(before, after) < 0:
+        return _cropped(x, d, before, after, mode)
     size = x.array.shape[d]
     limit = {"reflect": size - 1, "replicate": max(before, after), "circular": size}[mode]
-    if not 0 <= max(before, after) <= limit or min(before, after) < 0 or not size:
+    if not 0 <= max(before, after) <= limit or not size:
         raise ValueError(
             f"pad: {mode} by ({before}, {after}) does not fit a dimension of size {size}"
         )
@@ -436,6 +442,17 @@ def _extend(x: Tensor, d: int, before: int, after: int, mode: str) -> Tensor:
     return p.cat(first, x, last, dim=d)
 
 
+def _cropped(x: Tensor, d: int, before: int, after: int, mode: str) -> Tensor:
+    """Padding with negative numbers: a reflection still sees what is cropped, a circle does not."""
+    lost = max(-before, 0), max(-after, 0)
+    if mode != "circular":
+        x = _extend(x, d, max(before, 0), max(after, 0), mode)
+    x = narrow(x, d, lost[0], x.array.shape[d] - sum(lost))
+    if mode == "circular":
+        x = _extend(x, d, max(before, 0), max(after, 0), mode)
+    return x
+
+
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Sliding windows along a dimension, laid out along a new last dimension, as a view.
 
@@ -446,7 +463,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """
     d = one_dim(input, dimension)
     if not input.array.ndim:
-        input = p.reshape(input, shape=(1,))
+        return unfold(p.reshape(input, shape=(1,)), 0, size, step).squeeze(0)
     if not 0 < size <= input.array.shape[d] or step < 1:
         raise ValueError(
             f"unfold: windows of {size} in steps of {step} do not fit a dimension of size "

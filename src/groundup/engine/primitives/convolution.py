@@ -19,6 +19,7 @@ Shapes: x (N, C, *S), w (O, C / groups, *K), g (N, O, *P).
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +40,20 @@ def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def _reach(offset: Sizes, positions: Sizes, stride: Sizes, dilation: Sizes) -> tuple[slice, ...]:
-    """The pixels that one offset inside the kernel meets, over all positions."""
+@functools.lru_cache(maxsize=1024)
+def _reach(
+    kernel: Sizes, positions: Sizes, stride: Sizes, dilation: Sizes
+) -> tuple[tuple[Sizes, tuple[slice, ...]], ...]:
+    """For each offset inside the kernel the pixels that it meets, over all positions."""
     return tuple(
-        slice(k * d, k * d + s * (p - 1) + 1, s)
-        for k, p, s, d in zip(offset, positions, stride, dilation, strict=True)
+        (
+            offset,
+            tuple(
+                slice(k * d, k * d + s * (p - 1) + 1, s)
+                for k, p, s, d in zip(offset, positions, stride, dilation, strict=True)
+            ),
+        )
+        for offset in np.ndindex(*kernel)
     )
 
 
@@ -60,10 +70,9 @@ def _columns(
         padded[_crop(x.shape[2:], padding)] = x
         x = padded
     columns = np.empty((x.shape[0], *kernel, x.shape[1], *positions), x.dtype)
-    for offset in np.ndindex(*kernel):
-        columns[(slice(None), *offset)] = x[
-            (slice(None), slice(None), *_reach(offset, positions, stride, dilation))
-        ]
+    every: Any = slice(None)
+    for offset, pixels in _reach(kernel, positions, stride, dilation):
+        columns[(every, *offset)] = x[(every, every, *pixels)]
     return columns
 
 
@@ -102,10 +111,9 @@ def _conv_input(
     columns = columns.reshape(w.shape[1] * groups, *kernel, g.shape[0], *positions)
     padded = tuple(n + 2 * p for n, p in zip(size, padding, strict=True))
     x = np.zeros((columns.shape[0], g.shape[0], *padded), g.dtype)
-    for offset in np.ndindex(*kernel):
-        x[(slice(None), slice(None), *_reach(offset, positions, stride, dilation))] += columns[
-            (slice(None), *offset)
-        ]
+    every: Any = slice(None)
+    for offset, pixels in _reach(kernel, positions, stride, dilation):
+        x[(every, every, *pixels)] += columns[(every, *offset)]
     return x[_crop(size, padding)].swapaxes(0, 1)
 
 
@@ -182,12 +190,13 @@ def _windows(x: Array, dims: Sizes, size: Sizes, step: Sizes, dilation: Sizes) -
 
 def _fold(g: Array, shape: Sizes, dims: Sizes, size: Sizes, step: Sizes, dilation: Sizes) -> Array:
     x = np.zeros(shape, g.dtype)
-    for offset in np.ndindex(*size):
+    positions = tuple(g.shape[d] for d in dims)
+    for offset, pixels in _reach(size, positions, step, dilation):
         key = [slice(None)] * x.ndim
-        positions = tuple(g.shape[d] for d in dims)
-        for d, reach in zip(dims, _reach(offset, positions, step, dilation), strict=True):
+        for d, reach in zip(dims, pixels, strict=True):
             key[d] = reach
-        x[tuple(key)] += g[(..., *offset)]
+        where: Any = (..., *offset)
+        x[tuple(key)] += g[where]
     return x
 
 

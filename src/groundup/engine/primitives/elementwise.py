@@ -9,6 +9,7 @@ on the bounds.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +86,27 @@ def _share(wins: Tensor, ties: Tensor, like: Tensor) -> Tensor:
     return shared
 
 
+lerp: Primitive = Primitive(
+    "lerp",
+    lambda a, b, w: a + (b - a) * w,
+    lambda g, _y, _a, _b, w: g - g * w,
+    lambda g, _y, _a, _b, w: g * w,
+    lambda g, _y, a, b, _w: g * (b - a),
+    work=lambda _inputs, out, **_: 2 * out.array.size,
+)
+"""From a towards b by the share w; a running mean in one step."""
+
+addcdiv: Primitive = Primitive(
+    "addcdiv",
+    lambda a, b, c, w: a + w * (b / c),
+    lambda g, _y, _a, _b, _c, _w: g,
+    lambda g, _y, _a, _b, c, w: g * w / c,
+    lambda g, _y, _a, b, c, w: -g * w * b / (c * c),
+    lambda g, _y, _a, b, c, _w: g * b / c,
+    work=lambda _inputs, out, **_: 2 * out.array.size,
+)
+"""a + w * b / c; the last line of Adam in one step."""
+
 # Comparison and logic: not differentiable
 
 eq: Primitive = Primitive("eq", np.equal)
@@ -149,10 +171,21 @@ rsqrt: Primitive = Primitive(
 sin: Primitive = Primitive("sin", np.sin, lambda g, _y, x: g * cos(x))
 cos: Primitive = Primitive("cos", np.cos, lambda g, _y, x: -g * sin(x))
 tanh: Primitive = Primitive("tanh", np.tanh, lambda g, y, _x: g * (1 - y * y))
+
+
+def _in_its_dtype(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """A function of SciPy, which gives half precision back in double, in the dtype of its input."""
+    return lambda x: function(x).astype(x.dtype, copy=False)
+
+
 erf: Primitive = Primitive(
-    "erf", special.erf, lambda g, _y, x: 2 / math.sqrt(math.pi) * g * exp(-(x * x))
+    "erf",
+    _in_its_dtype(special.erf),
+    lambda g, _y, x: 2 / math.sqrt(math.pi) * g * exp(-(x * x)),
 )
-sigmoid: Primitive = Primitive("sigmoid", special.expit, lambda g, y, _x: g * (y * (1 - y)))
+sigmoid: Primitive = Primitive(
+    "sigmoid", _in_its_dtype(special.expit), lambda g, y, _x: g * (y * (1 - y))
+)
 relu: Primitive = Primitive(
     "relu",
     lambda x: np.maximum(x, np.zeros((), x.dtype)),

@@ -61,7 +61,8 @@ def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, dims: Dims, keepdim: bool) 
     shape = x.array.shape
     y = kept(y, shape, dims, keepdim)
     # Where everything is -inf the share of each element is 0, not exp(-inf + inf).
-    y = elementwise.where(elementwise.eq(y, elementwise.scalar(-np.inf, y)), y * 0, y)
+    empty = elementwise.eq(y, elementwise.scalar(-np.inf, y))
+    y = elementwise.where(empty, elementwise.scalar(0, y), y)
     return kept(g, shape, dims, keepdim) * elementwise.exp(x - y)
 
 

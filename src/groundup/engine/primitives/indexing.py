@@ -90,18 +90,13 @@ index_put: Primitive = Primitive(
 
 
 def _flat(position: Array, dim: int, shape: tuple[int, ...]) -> Array:
-    """Positions along ``dim`` as positions in the flattened array."""
-    flat: Any = 0
-    stride = 1
-    for d in reversed(range(len(shape))):
-        if d == dim:
-            flat = flat + (position if stride == 1 else position * stride)
-        elif shape[d] > 1:
-            places = np.arange(0, shape[d] * stride, stride)
-            flat = flat + places.reshape(-1, *(1,) * (len(shape) - 1 - d))
-        stride *= shape[d]
-    out: Array = np.broadcast_to(flat, position.shape)
-    return out
+    """Positions along ``dim`` as positions in the flattened array; the shape of ``position``."""
+    outer, size, inner = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
+    flat: Array = position.reshape(outer, position.shape[dim], inner)
+    if inner > 1:
+        flat = flat * inner + np.arange(inner)
+    flat = flat + np.arange(0, outer * size * inner, size * inner).reshape(outer, 1, 1)
+    return flat.reshape(position.shape)
 
 
 def _gather(x: Array, position: Array, dim: int) -> Array:

@@ -1,0 +1,51 @@
+"""Training: a loop short enough to read, callbacks, metrics, checkpoints that resume exactly.
+
+    from groundup.training import Checkpoint, Progress, accuracy, fit
+
+    history = fit(
+        model, F.cross_entropy, optim.Adam(model.parameters()), loader, epochs=10,
+        validation=batches, metrics={"accuracy": accuracy},
+        callbacks=[Progress(), Checkpoint("run.safetensors")],
+    )
+
+A run that was killed continues with the argument ``resume="run.safetensors"``.
+"""
+
+from .callbacks import (
+    Average,
+    Callback,
+    Checkpoint,
+    ClipGradients,
+    EarlyStopping,
+    GradientStatistics,
+    Progress,
+    Schedule,
+)
+from .checkpoint import load_checkpoint, save_checkpoint
+from .evaluate import evaluate, predict
+from .fit import fit
+from .history import History
+from .metrics import accuracy, binary_accuracy, mean_absolute_error, top_k_accuracy
+from .run import Run
+
+__all__ = [
+    "Average",
+    "Callback",
+    "Checkpoint",
+    "ClipGradients",
+    "EarlyStopping",
+    "GradientStatistics",
+    "History",
+    "Progress",
+    "Run",
+    "Schedule",
+    "accuracy",
+    "binary_accuracy",
+    "evaluate",
+    "fit",
+    "load_checkpoint",
+    "mean_absolute_error",
+    "predict",
+    "save_checkpoint",
+    "top_k_accuracy",
+]
