@@ -1,5 +1,4 @@
-"""How long an eager training step takes beside PyTorch's, for networks so small that overhead
-counts.
+"""How long an eager training step takes beside PyTorch's, where overhead counts most.
 
 A step is: forward pass, loss, ``zero_grad``, ``backward``, ``Adam.step``. Both start from the same
 weights and see the same batch; before anything is timed, twenty steps of both must give the same
@@ -58,7 +57,7 @@ WORKLOADS = {
 
 
 def steps(layers: Layers, shape: tuple[int, ...], classes: int):  # type: ignore[no-untyped-def]
-    """The training step of groundup and that of PyTorch, from the same weights on the same batch."""
+    """The training steps of groundup and PyTorch, from the same weights on the same batch."""
     import torch
 
     import groundup as gu
@@ -109,8 +108,7 @@ def document(rows: list[Comparison]) -> str:
 Written by `python benchmarks/bench_eager_step.py --write`. A training step (forward, loss,
 `zero_grad`, `backward`, Adam) of networks so small that overhead, not arithmetic, decides. Same
 weights, same batch, losses compared before timing; the two libraries take turns in one process. The
-ratio is the median over neighbouring
-turns: above 1, groundup is faster.
+ratio is the median over neighbouring turns: above 1, groundup is faster.
 
 {as_markdown(rows, "PyTorch")}
 

@@ -22,7 +22,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 @dataclass
 class Comparison:
-    """Times of one workload: microseconds a step, and ratios peer / ours (above 1, ours is faster)."""
+    """Times of one workload: microseconds a step; ratios peer / ours, so above 1 ours is faster."""
 
     workload: str
     threads: int

@@ -88,11 +88,16 @@ class _Convolution(Module):
             parts.append(f"padding={self.padding}")
         if self.dilation != (1,) * self.n:
             parts.append(f"dilation={self.dilation}")
+        parts += self._more()
         if self.groups != 1:
             parts.append(f"groups={self.groups}")
         if self.bias is None:
             parts.append("bias=False")
         return ", ".join(parts)
+
+    def _more(self) -> list[str]:
+        """What ``repr`` shows of the arguments that not all of them have."""
+        return []
 
 
 class _Forward(_Convolution):
@@ -157,9 +162,8 @@ class _Forward(_Convolution):
                 borders += [self.padding[i], self.padding[i]]
         return borders
 
-    def extra_repr(self) -> str:
-        mode = "" if self.padding_mode == "zeros" else f", padding_mode={self.padding_mode}"
-        return super().extra_repr() + mode
+    def _more(self) -> list[str]:
+        return [] if self.padding_mode == "zeros" else [f"padding_mode={self.padding_mode}"]
 
 
 class Conv1d(_Forward):
@@ -268,9 +272,8 @@ class _Transposed(_Convolution):
             self.dilation,
         )
 
-    def extra_repr(self) -> str:
-        extra = "" if not any(self.output_padding) else f", output_padding={self.output_padding}"
-        return super().extra_repr() + extra
+    def _more(self) -> list[str]:
+        return [f"output_padding={self.output_padding}"] if any(self.output_padding) else []
 
 
 class ConvTranspose1d(_Transposed):

@@ -81,9 +81,9 @@ class Adagrad(Optimizer):
         """One step along the scaled gradient."""
         for step, members in self.count(params, group):
             t = step.to(promote_types(step.dtype, members[0].dtype))
-            rate = group["lr"] / (1 + (t - 1) * group["lr_decay"])
+            rate = -group["lr"] / (1 + (t - 1) * group["lr_decay"])
             for param in members:
                 g = self.gradient(param, group)
                 s = self.state[param]["sum"]
                 s.assign(s + g * g)
-                param.assign(param - rate * (g / (s.sqrt() + group["eps"])))
+                param.assign(param.addcdiv(g, s.sqrt() + group["eps"], value=rate))

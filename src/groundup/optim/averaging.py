@@ -74,7 +74,7 @@ class EMA:
         """Move the averages towards the weights as they are now."""
         with no_grad():
             for name, average in self.averages.items():
-                average.assign(average + (self._live[name] - average) * (1 - self.decay))
+                average.assign(average.lerp(self._live[name], 1 - self.decay))
 
     @contextmanager
     def average_parameters(self) -> Iterator[None]:

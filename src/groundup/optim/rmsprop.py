@@ -90,15 +90,16 @@ class RMSprop(Optimizer):
             g = self.gradient(param, group)
             state = self.state_of(param, group)
             s = state["square_avg"]
-            s.assign(s * alpha + g * g * (1 - alpha))
+            s.assign(s.lerp(g * g, 1 - alpha))
             spread = s
             if group["centered"]:
                 m = state["grad_avg"]
-                m.assign(m + (g - m) * (1 - alpha))
+                m.assign(m.lerp(g, 1 - alpha))
                 spread = (s - m * m).clamp(min=0)  # rounding may take it below 0
-            d = g / (spread.sqrt() + eps)
+            size = spread.sqrt() + eps
             if mu:
                 b = state["momentum_buffer"]
-                b.assign(b * mu + d)
-                d = b
-            param.assign(param - d * lr)
+                b.assign((b * mu).addcdiv(g, size))
+                param.assign(param - b * lr)
+            else:
+                param.assign(param.addcdiv(g, size, value=-lr))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import ExitStack
 from itertools import islice
 
@@ -128,7 +128,14 @@ def _groups(run: Run) -> Iterator[list[Batch]]:
     batches = iter(run.data)
     if not hasattr(run.data, "state_dict"):
         batches = islice(batches, run.position, None)
-    while group := [checked(batch) for batch in islice(batches, run.accumulate)]:
+    size = run.accumulate
+    while True:
+        if isinstance(run.data, Sized):
+            # Asking a loader for more than it has would end its epoch before the last step.
+            size = max(1, min(run.accumulate, len(run.data) - run.position))
+        group = [checked(batch) for batch in islice(batches, size)]
+        if not group:
+            break
         yield group
     if run.position == 0:
         raise ValueError(

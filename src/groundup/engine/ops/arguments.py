@@ -45,11 +45,17 @@ def _operand(x: Tensor | Number) -> Tensor | Number:
 
 def together(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Bring tensors to the dtype in which PyTorch would compute with all of them."""
-    dtype = tensors[0].array.dtype
-    for x in tensors:
-        if x.array.dtype is not dtype:
-            wanted = result_type(tensors)
-            return tuple([to_dtype(x, wanted) for x in tensors])
+    try:
+        dtype = tensors[0].array.dtype
+        for x in tensors:
+            if x.array.dtype is not dtype:
+                wanted = result_type(tensors)
+                return tuple([to_dtype(x, wanted) for x in tensors])
+    except AttributeError:
+        other = next(type(x).__name__ for x in tensors if not isinstance(x, TensorBase))
+        raise TypeError(
+            f"expected tensors, got {other}; make a tensor of it with gu.tensor()"
+        ) from None
     return tensors
 
 
@@ -114,8 +120,8 @@ def spread(value: int | Sequence[int], n: int, name: str) -> tuple[int, ...]:
     return values
 
 
-def outside(x: TensorBase, low: float, high: float) -> Number | None:
-    """A value that is not in [low, high], or None if all are.
+def outside(x: TensorBase, low: float, high: float, ignored: float | None = None) -> Number | None:
+    """A value that is neither in [low, high] nor ``ignored``, or None if there is none.
 
     For the checks of arguments: it looks at the values without recording an operation.
 
@@ -124,6 +130,8 @@ def outside(x: TensorBase, low: float, high: float) -> Number | None:
         5
     """
     array = x.array
+    if ignored is not None and not low <= ignored <= high:
+        array = array[array != ignored]
     if array.size:
         for value in (array.min(), array.max()):
             if not low <= value <= high:

@@ -86,8 +86,13 @@ def div(
     if rounding_mode not in (None, "trunc"):
         raise ValueError(f"rounding_mode {rounding_mode!r}: expected None, 'floor' or 'trunc'")
     a, b = operands(input, other)
-    result = p.div(floating(a), floating(b))
-    return result if rounding_mode is None else to_dtype(p.trunc(result), a.array.dtype)
+    if rounding_mode is None:
+        return p.div(floating(a), floating(b))
+    if a.array.dtype.kind == "f":
+        return p.trunc(p.div(a, b))
+    down = floor_divide(a, b)
+    up = p.logical_and(p.lt(down, p.scalar(0, down)), p.ne(p.mul(down, b), a))
+    return p.add(down, p.cast(up, dtype=down.array.dtype))
 
 
 def rdiv(input: Tensor, other: Tensor | Number) -> Tensor:

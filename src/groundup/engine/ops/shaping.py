@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..dtypes import Number
 from ..primitives import convolution, elementwise, shape as p
 from .arguments import many_dims, one_dim, one_shape, together
@@ -209,7 +211,16 @@ def repeat(input: Tensor, *sizes: Any) -> Tensor:
     spread = p.expand(
         paired, shape=tuple(m for c, size in zip(counts, shape, strict=True) for m in (c, size))
     )
-    return p.reshape(spread, shape=tuple(c * m for c, m in zip(counts, shape, strict=True)))
+    return _apart(
+        p.reshape(spread, shape=tuple(c * m for c, m in zip(counts, shape, strict=True))), input
+    )
+
+
+def _apart(x: Tensor, source: Tensor) -> Tensor:
+    """The tensor, or a copy of it where it still reads the memory of its source."""
+    if np.may_share_memory(x.array, source.array):
+        return elementwise.cast(x, dtype=x.array.dtype)
+    return x
 
 
 def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Tensor:
@@ -223,7 +234,7 @@ def repeat_interleave(input: Tensor, repeats: int, dim: int | None = None) -> Te
     d = one_dim(x, dim or 0)
     shape = x.array.shape
     wide = p.expand(unsqueeze(x, d + 1), shape=(*shape[: d + 1], repeats, *shape[d + 1 :]))
-    return p.reshape(wide, shape=(*shape[:d], shape[d] * repeats, *shape[d + 1 :]))
+    return _apart(p.reshape(wide, shape=(*shape[:d], shape[d] * repeats, *shape[d + 1 :])), input)
 
 
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
@@ -368,13 +379,14 @@ def roll(
         return p.reshape(flat, shape=input.array.shape)
     shifts = [shifts] if isinstance(shifts, int) else shifts
     dims = [dims] if isinstance(dims, int) else dims
+    x = input
     for shift, dim in zip(shifts, dims, strict=True):
-        d = one_dim(input, dim)
-        size = input.array.shape[d]
+        d = one_dim(x, dim)
+        size = x.array.shape[d]
         if size and shift % size:
             cut = size - shift % size
-            input = p.cat(narrow(input, d, cut, size - cut), narrow(input, d, 0, cut), dim=d)
-    return input
+            x = p.cat(narrow(x, d, cut, size - cut), narrow(x, d, 0, cut), dim=d)
+    return _apart(x, input)
 
 
 def pad(

@@ -50,6 +50,53 @@ def _log_softmax_rule(g: Tensor, y: Tensor, _x: Any, dim: int) -> Tensor:
 log_softmax: Primitive = Primitive("log_softmax", _log_softmax, _log_softmax_rule)
 
 
+def _label(target: Array, dim: int, ignored: int) -> tuple[Array, Array]:
+    """Labels with the class dimension (0 where ignored), and where they are ignored."""
+    label = np.expand_dims(target, dim)
+    skip: Array = label == ignored
+    return np.where(skip, 0, label), skip
+
+
+def _cross_entropy(x: Array, target: Array, dim: int, ignored: int) -> Array:
+    label, skip = _label(target, dim, ignored)
+    z: Array = x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
+    out = np.log(np.add.reduce(np.exp(z), axis=dim, keepdims=True))
+    out -= np.take_along_axis(z, label, axis=dim)
+    out[skip] = 0
+    return out.squeeze(dim)
+
+
+def _class_residual(x: Array, target: Array, dim: int, ignored: int) -> Array:
+    label, skip = _label(target, dim, ignored)
+    y = _softmax(x, dim)
+    np.put_along_axis(y, label, np.take_along_axis(y, label, axis=dim) - 1, axis=dim)
+    y *= ~skip
+    return y
+
+
+def _cross_entropy_rule(
+    g: Tensor, _y: Any, x: Tensor, target: Tensor, dim: int, ignored: int
+) -> Tensor:
+    wide = kept(g, x.array.shape, (dim,), keepdim=False)
+    return wide * class_residual(x, target, dim=dim, ignored=ignored)
+
+
+def _class_residual_rule(
+    g: Tensor, _y: Any, x: Tensor, target: Tensor, dim: int, ignored: int
+) -> Tensor:
+    label = kept(target, x.array.shape, (dim,), keepdim=False)
+    counts = elementwise.ne(label, elementwise.scalar(ignored, label))
+    g = elementwise.where(counts, g, elementwise.scalar(0, g))
+    return _softmax_rule(g, softmax(x, dim=dim), x, dim)
+
+
+cross_entropy: Primitive = Primitive("cross_entropy", _cross_entropy, _cross_entropy_rule)
+"""-log softmax(x)[target] along ``dim``; 0 where the target is ``ignored``."""
+
+class_residual: Primitive = Primitive("class_residual", _class_residual, _class_residual_rule)
+"""softmax(x) - one_hot(target), the gradient of ``cross_entropy``; 0 where ignored."""
+
+
 def _logsumexp(x: Array, dims: Dims, keepdim: bool) -> Array:
     top = np.maximum.reduce(x, axis=dims, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, np.zeros((), x.dtype))

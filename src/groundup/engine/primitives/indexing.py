@@ -92,10 +92,12 @@ index_put: Primitive = Primitive(
 def _flat(position: Array, dim: int, shape: tuple[int, ...]) -> Array:
     """Positions along ``dim`` as positions in the flattened array; the shape of ``position``."""
     outer, size, inner = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
-    flat: Array = position.reshape(outer, position.shape[dim], inner)
+    # A narrow type would overflow in the products.
+    flat: Array = position.astype(np.int64, copy=False)
+    flat = flat.reshape(outer, position.shape[dim], inner)
     if inner > 1:
         flat = flat * inner + np.arange(inner)
-    flat = flat + np.arange(0, outer * size * inner, size * inner).reshape(outer, 1, 1)
+    flat = flat + np.arange(outer).reshape(outer, 1, 1) * (size * inner)
     return flat.reshape(position.shape)
 
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import math
 
-from ...engine.ops.arguments import outside
+from ...engine.ops.arguments import floating, outside
 from ...engine.ops.arithmetic import where
 from ...engine.ops.creation import arange
 from ...engine.ops.functions import exp, log, softplus
 from ...engine.ops.reductions import log_softmax, logsumexp
-from ...engine.primitives import indexing
+from ...engine.primitives import fused, indexing
 from ...engine.tensor import Tensor
 
 
@@ -362,16 +362,22 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is {label_smoothing}, expected 0 to 1")
     d = _class_dim("cross_entropy", input)
-    log_p = log_softmax(input, d)
     if target.is_floating_point():
+        log_p = log_softmax(input, d)
         return _soft_cross_entropy(log_p, target, weight, ignore_index, reduction, label_smoothing)
-    label, share = _labels("cross_entropy", input, d, target, weight, ignore_index)
-    loss = _surprise(log_p, d, label, share)
+    _check_labels("cross_entropy", input, d, target, weight, ignore_index)
+    kept = share = target != ignore_index
+    loss = fused.cross_entropy(floating(input), target, dim=d, ignored=ignore_index)
+    if weight is not None:
+        label = where(kept, target.long(), 0)
+        share = where(kept, indexing.index(weight, label, dims=(0,)).to(loss.dtype), 0)
+        loss = loss * share
     if label_smoothing:
-        every = -log_p if weight is None else -log_p * _along(weight, d, log_p)
-        even = where(target.unsqueeze(d) != ignore_index, every, 0).sum(d, keepdim=True)
+        every = -log_softmax(input, d)
+        every = every if weight is None else every * _along(weight, d, every)
+        even = where(kept, every.sum(d), 0)
         loss = loss * (1 - label_smoothing) + even * (label_smoothing / input.shape[d])
-    return _mean_over(share, loss, d, reduction)
+    return loss.sum() / share.sum() if reduction == "mean" else reduced(loss, reduction)
 
 
 def _class_dim(name: str, input: Tensor) -> int:
@@ -392,15 +398,9 @@ def _check_weight(name: str, weight: Tensor | None, classes: int) -> None:
         )
 
 
-def _labels(
+def _check_labels(
     name: str, input: Tensor, d: int, target: Tensor, weight: Tensor | None, ignore_index: int
-) -> tuple[Tensor, Tensor]:
-    """Class indices that are safe to look up, and how much each counts.
-
-    Returns:
-        (label, share), both of the input's shape with 1 in the class dimension. Ignored labels are
-        0. The share is boolean (not ignored), or the weight of the label's class.
-    """
+) -> None:
     classes = input.shape[d]
     expected = input.shape[:d] + input.shape[d + 1 :]
     if target.shape != expected:
@@ -412,14 +412,26 @@ def _labels(
     if target.dtype.kind not in "iu":
         raise TypeError(f"{name}: target is {target.dtype.name}, expected integer class indices")
     _check_weight(name, weight, classes)
-    label = target.long().unsqueeze(d)
-    kept = label != ignore_index
-    label = where(kept, label, 0)
-    if (wrong := outside(label, 0, classes - 1)) is not None:
+    if (wrong := outside(target, 0, classes - 1, ignore_index)) is not None:
         raise IndexError(
             f"{name}: target {wrong} is not a class; the input has {classes} classes, "
             f"0 to {classes - 1} ({ignore_index} is ignored)"
         )
+
+
+def _labels(
+    name: str, input: Tensor, d: int, target: Tensor, weight: Tensor | None, ignore_index: int
+) -> tuple[Tensor, Tensor]:
+    """Class indices that are safe to look up, and how much each counts.
+
+    Returns:
+        (label, share), both of the input's shape with 1 in the class dimension. Ignored labels are
+        0. The share is boolean (not ignored), or the weight of the label's class.
+    """
+    _check_labels(name, input, d, target, weight, ignore_index)
+    label = target.long().unsqueeze(d)
+    kept = label != ignore_index
+    label = where(kept, label, 0)
     if weight is None:
         return label, kept
     return label, where(kept, indexing.index(weight, label, dims=(0,)).to(input.dtype), 0)

@@ -70,6 +70,8 @@ def _adaptive_avg_pool(n: int, x: Tensor, output_size: Counts) -> Tensor:
     sizes = output_size if isinstance(output_size, Sequence) else (output_size,) * n
     if len(sizes) != n:
         raise ValueError(f"{name}: output_size {tuple(sizes)}, expected 1 or {n} numbers")
+    if any(size is not None and size < 0 for size in sizes):
+        raise ValueError(f"{name}: output_size {tuple(sizes)}, expected no negative number")
     for d, size in zip(range(x.ndim - n, x.ndim), sizes, strict=True):
         x = _mean_windows(x, d, x.shape[d] if size is None else size)
     return x
