@@ -353,7 +353,11 @@ def test_a_part_that_does_not_fit_changes_nothing() -> None:
     schedule = SCHEDULES["chain"](sgd())
     before = schedule.state_dict()
     one, other = before["schedulers"]
-    for parts, message in (([one], "1 schedules, expected 2"), ([one, {**other, "x": 1}], "'x'")):
+    moved = {**one, "last_epoch": 9}
+    for parts, message in (
+        ([moved], "1 schedules, expected 2"),
+        ([moved, {**other, "x": 1}], "unknown: .'x'"),
+    ):
         with pytest.raises(ValueError, match=message):
             schedule.load_state_dict({**before, "last_epoch": 5, "schedulers": parts})
         assert schedule.state_dict() == before

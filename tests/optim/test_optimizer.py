@@ -5,7 +5,6 @@ Covers R2.2 (parameter groups) and R1.5 (state that is saved; what does not fit 
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from hypothesis import given, strategies as st
 
 import groundup as gu
 from groundup import optim
+from groundup.engine.state import pack, unpack
 
 CONFIGURED: dict[str, tuple[Any, dict[str, Any]]] = {
     "SGD": (optim.SGD, {}),
@@ -228,13 +228,15 @@ def test_a_resumed_optimizer_continues_bit_for_bit(
 
     first = Training(configured, seed)
     first.run(range(before))
-    tensors, metadata = optim.flatten_state(first.optimizer.state_dict())
+    tensors: dict[str, gu.Tensor] = {}
+    metadata = pack(first.optimizer.state_dict(), "optimizer", tensors)
     gu.save(tensors, path, metadata)
 
     second = Training(configured, seed + 1)
     for new, old in zip(second.params, first.params, strict=True):
         new.detach().assign(old.detach())
-    second.optimizer.load_state_dict(optim.unflatten_state(*gu.load(path)))
+    tensors, metadata = gu.load(path)
+    second.optimizer.load_state_dict(unpack(metadata, tensors))
     second.run(range(before, before + 6))
     assert second.bits() == straight.bits()
 
@@ -273,8 +275,9 @@ def test_state_is_tensors_and_groups_are_json(configured: tuple[Any, dict[str, A
         for state in saved["state"].values()
         for value in state.values()
     )
-    tensors, metadata = optim.flatten_state(saved)
-    again = optim.unflatten_state(tensors, json.loads(json.dumps(metadata)))
+    tensors: dict[str, gu.Tensor] = {}
+    metadata = pack(saved, "optimizer", tensors)
+    again = unpack(json.loads(json.dumps(metadata)), tensors)
     training.optimizer.load_state_dict(again)
     restored = training.optimizer.state_dict()
     assert restored["param_groups"] == saved["param_groups"]  # tuples are tuples again
@@ -357,26 +360,3 @@ def test_the_state_of_another_optimizer_is_refused() -> None:
         adam.optimizer.load_state_dict(sgd.optimizer.state_dict())
     assert "exp_avg is missing" in str(caught.value)
     assert "momentum_buffer is not known here" in str(caught.value)
-
-
-def test_what_is_no_flat_state_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"expected a name like '0\.exp_avg'"):
-        optim.unflatten_state({"weight": gu.ones(1)}, {"param_groups": []})
-    with pytest.raises(ValueError, match=r"expected \"param_groups\", got \['epoch'\]"):
-        optim.unflatten_state({}, {"epoch": 3})
-
-
-def test_the_optimizer_in_a_checkpoint_beside_other_tensors(tmp_path: Path) -> None:
-    training = Training((optim.AdamW, {}), 0)
-    training.run(range(2))
-    tensors, metadata = optim.flatten_state(training.optimizer.state_dict())
-    everything = {f"optimizer.{name}": value for name, value in tensors.items()}
-    everything["model.weight"] = gu.ones(2)
-    gu.save(everything, tmp_path / "run.safetensors", {"optimizer": metadata, "epoch": 3})
-    loaded, extra = gu.load(tmp_path / "run.safetensors")
-    own = {
-        name.removeprefix("optimizer."): value
-        for name, value in loaded.items()
-        if name.startswith("optimizer.")
-    }
-    training.optimizer.load_state_dict(optim.unflatten_state(own, extra["optimizer"]))

@@ -111,17 +111,24 @@ def test_adams_first_step_is_lr_whatever_the_gradient(
     np.testing.assert_allclose(x.item(), -sign * lr, rtol=2e-6 if dtype == gu.float32 else 1e-11)
 
 
-@given(size=sizes, sign=signs, beta1=st.floats(0, 0.99), beta2=st.floats(0, 0.9999))
+@given(
+    size=sizes,
+    sign=signs,
+    beta1=st.floats(0, 0.99),
+    beta2=st.floats(0, 0.9999),
+    eps=st.sampled_from([0.0, 0.5]),
+)
 def test_adams_bias_corrections_are_exact(
-    size: float, sign: float, beta1: float, beta2: float
+    size: float, sign: float, beta1: float, beta2: float, eps: float
 ) -> None:
-    # Under a constant gradient both corrected means are exact, so each step is lr long.
+    # Under a constant gradient g both corrected means are exact: each step is lr g / (|g| + eps).
     x = parameter([0.0])
     x.grad = gu.tensor([sign * size])
-    optimizer = optim.Adam([x], lr=0.125, betas=(beta1, beta2), eps=0)
+    optimizer = optim.Adam([x], lr=0.125, betas=(beta1, beta2), eps=eps)
     for t in range(1, 101):
         optimizer.step()
-        np.testing.assert_allclose(x.item(), -sign * 0.125 * t, rtol=1e-5)
+        expected = -sign * 0.125 * size / (size + eps) * t
+        np.testing.assert_allclose(x.item(), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import given, strategies as st
 import groundup as gu
 from groundup import nn, optim
 from groundup.data import TensorDataset
+from groundup.engine.state import pack, unpack
 from groundup.training import (
     Average,
     Callback,
@@ -22,7 +23,6 @@ from groundup.training import (
     load_checkpoint,
     save_checkpoint,
 )
-from groundup.training.state import pack, unpack
 
 EPOCHS, STEPS = 3, 18  # six batches an epoch
 

@@ -16,23 +16,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from .dtypes import DType
+
 if TYPE_CHECKING:
     from .primitive import Node, Primitive
     from .tensor import Tensor
 
 Array = npt.NDArray[Any]
 Observer = Callable[["Primitive", tuple["Tensor", ...], dict[str, Any], "Tensor"], None]
+Cast = tuple["Tensor", "Tensor", int]  # a tensor, its copy in another dtype, when it was made
 
 
 class Mode(threading.local):
-    """What the calling thread wants of every operation: recording for gradients, and observers.
+    """What the calling thread wants of every operation: recording, observers, mixed precision.
 
     An observer is called after each primitive with (primitive, inputs, static arguments, output).
     It is how operations are counted, traced, and searched for the first NaN.
+
+    Attributes:
+        autocast: the dtype of matrix products under ``autocast``; None outside.
+        casts: copies of parameters in that dtype, by identity; see ``autocast``.
     """
 
     grad: bool = True
     observers: tuple[Observer, ...] = ()
+    autocast: DType | None = None
+    casts: dict[int, Cast] | None = None
 
 
 mode = Mode()

@@ -26,6 +26,7 @@ FORMAT = 1
 """Version of the layout; a reader accepts this and older ones."""
 
 _HEADER = "groundup"
+_READABLE = ("BOOL", "U8", "I8", "I16", "I32", "I64", "F16", "F32", "F64")
 
 
 class CheckpointError(ValueError):
@@ -106,6 +107,8 @@ def save(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: 
         ([1.0, 1.0], {'epoch': 3})
     """
     for name, value in tensors.items():
+        if not isinstance(name, str) or name == "__metadata__":
+            raise TypeError(f"save: name {name!r}; expected a string, and not '__metadata__'")
         if not isinstance(value, TensorBase):
             raise TypeError(f"save: {name!r} is {type(value).__name__}, expected a tensor")
     try:
@@ -142,7 +145,15 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], Any]:
     try:
         with safe_open(name, framework="numpy") as file:
             header = file.metadata()
+            for key in file.keys():  # noqa: SIM118
+                if (kind := file.get_slice(key).get_dtype()) not in _READABLE:
+                    raise CheckpointError(
+                        f"{name}: tensor {key!r} has dtype {kind}, which groundup does not have; "
+                        f"it reads {', '.join(_READABLE)}"
+                    )
             tensors = {key: wrap(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
+    except CheckpointError:
+        raise
     except (SafetensorError, ValueError, TypeError, AttributeError) as error:
         size = os.path.getsize(name)
         raise CheckpointError(
@@ -154,9 +165,11 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], Any]:
     try:
         content = json.loads(header[_HEADER])
         version, metadata = content["format"], content["metadata"]
-    except (ValueError, KeyError, TypeError) as error:
+        if type(version) is not int or version < 1:
+            raise ValueError(f"format {version!r}")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{name}: its groundup header is damaged ({error})") from error
-    if not isinstance(version, int) or version > FORMAT:
+    if version > FORMAT:
         raise CheckpointError(
             f"{name}: format {version}, but this version of groundup reads up to {FORMAT}; "
             "upgrade groundup to read it"

@@ -14,7 +14,6 @@ from .averaging import EMA
 from .optimizer import Optimizer
 from .rmsprop import RMSprop
 from .sgd import SGD
-from .state import flatten_state, unflatten_state
 
 __all__ = [
     "EMA",
@@ -24,7 +23,5 @@ __all__ = [
     "AdamW",
     "Optimizer",
     "RMSprop",
-    "flatten_state",
     "lr_scheduler",
-    "unflatten_state",
 ]

@@ -236,7 +236,7 @@ class Optimizer(ABC):
         Returns:
             {"state": {position: {name: tensor}}, "param_groups": [groups]}, PyTorch's layout. The
             tensors are the optimizer's own: ``clone()`` what must not follow further steps, or
-            write it to a file with ``flatten_state``.
+            write it to a file with ``groundup.engine.state.pack``.
 
         Example:
             >>> x = gu.ones(2, requires_grad=True)

@@ -14,9 +14,9 @@ from typing import Any
 
 from ..engine.files import CheckpointError, load, save
 from ..engine.random import Generator
+from ..engine.state import pack, unpack
 from ..engine.tensor import Tensor
 from ..nn.module import Module
-from .state import pack, unpack
 
 KIND = "groundup.training checkpoint"
 

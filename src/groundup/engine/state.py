@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..engine.tensor import Tensor
+from .tensor import Tensor
 
 
 def pack(tree: Any, name: str, tensors: dict[str, Tensor]) -> Any:
