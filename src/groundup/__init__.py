@@ -9,6 +9,7 @@ Names, arguments and defaults are PyTorch's wherever PyTorch has them.
 
 from . import nn, optim
 from .engine import dtypes as _dtypes
+from .engine.autocast import autocast
 from .engine.autograd import (
     detect_anomaly,
     enable_grad,
@@ -198,6 +199,7 @@ __all__ = [
     "argmin",
     "argsort",
     "as_tensor",
+    "autocast",
     "bernoulli",
     "bitwise_and",
     "bitwise_not",

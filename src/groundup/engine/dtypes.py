@@ -35,6 +35,7 @@ float64 = np.dtype(np.float64)
 
 SUPPORTED = (bool_, uint8, int8, int16, int32, int64, float16, float32, float64)
 
+_SUPPORTED = frozenset(SUPPORTED)
 _CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
 _default = float32
 
@@ -53,6 +54,8 @@ def as_dtype(dtype: Any) -> DType:
     """
     if dtype is float:
         return _default
+    if isinstance(dtype, np.dtype) and dtype in _SUPPORTED:
+        return dtype
     found: DType = np.dtype(dtype)
     if found not in SUPPORTED:
         names = ", ".join(d.name for d in SUPPORTED)

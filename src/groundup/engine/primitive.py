@@ -84,7 +84,7 @@ class Primitive:
         self.differentiable = bool(rules) or rule_for is not None
         self.view = view
         self.work = work
-        self._needs: dict[tuple[bool, ...], tuple[tuple[bool, ...], bool]] = {}
+        self.needs: dict[int, Needs] = {}
 
     def __repr__(self) -> str:
         return f"Primitive({self.name!r})"
@@ -100,10 +100,11 @@ class Primitive:
             raise kind(f"{self.name}({given}): {error}") from error
         out = wrap(array if type(array) is np.ndarray else np.asarray(array))
         if self.differentiable and mode.grad:
-            wanted = tuple([x.requires_grad for x in inputs])
-            if True in wanted and out.array.dtype.kind == "f":
-                out.requires_grad = True
-                out.node = Node(self, inputs, static, wanted, out)
+            for x in inputs:
+                if x.requires_grad and out.array.dtype.kind == "f":
+                    out.requires_grad = True
+                    out.node = Node(self, inputs, static, out)
+                    break
         if self.view:
             out.version = inputs[0].shared_version()
             out.version.viewed = True
@@ -116,16 +117,12 @@ class Primitive:
         """The rule that gives the gradient of input ``i``."""
         return self.rule_for(i) if self.rule_for is not None else self.rules[i]
 
-    def needs(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
-        """Which inputs' values, and whether the output's, the wanted gradients read.
+    def find_needs(self, wanted: list[bool]) -> Needs:
+        """Which values the wanted gradients read, from the names of their rules' parameters.
 
         Args:
             wanted: for each input, whether its gradient is wanted.
         """
-        try:
-            return self._needs[wanted]
-        except KeyError:
-            pass
         inputs, output = [False] * len(wanted), False
         for i, asked in enumerate(wanted):
             if not asked:
@@ -139,8 +136,15 @@ class Primitive:
             output |= not names[1].startswith("_")
             for j, name in enumerate(names[2 : 2 + len(wanted)]):
                 inputs[j] |= not name.startswith("_")
-        self._needs[wanted] = tuple(inputs), output
-        return self._needs[wanted]
+        return Needs(tuple(inputs), output, any(inputs) or output)
+
+
+class Needs(NamedTuple):
+    """What a node must keep: for each input whether, whether the output, and whether anything."""
+
+    inputs: tuple[bool, ...]
+    output: bool
+    anything: bool
 
 
 class Node:
@@ -155,27 +159,38 @@ class Node:
         output: the output's array and history if a rule reads it, else its ``Spec``. (The output
             tensor holds its node; a reference back would be a cycle that only the garbage collector
             could free.)
+        keeps: whether any values are kept.
         time: when it ran. Inputs always come before outputs, and what was kept must not have been
             changed in place since.
     """
 
-    __slots__ = ("edges", "inputs", "output", "primitive", "static", "time")
+    __slots__ = ("edges", "inputs", "keeps", "output", "primitive", "static", "time")
 
     def __init__(
         self,
         primitive: Primitive,
         inputs: tuple[Tensor, ...],
         static: dict[str, Any],
-        wanted: tuple[bool, ...],
         out: Tensor,
     ) -> None:
-        keep, keep_output = primitive.needs(wanted)
         self.primitive = primitive
         self.static = static
         self.time = tick()
-        self.edges: list[Node | Tensor | None] = [
-            (x.node or x) if x.requires_grad else None for x in inputs
-        ]
+        self.edges: list[Node | Tensor | None] = []
+        # Which gradients are wanted, as the bits of a number below a leading 1: a quick key.
+        wanted = 1
+        for x in inputs:
+            if x.requires_grad:
+                self.edges.append(x.node or x)
+                wanted = wanted * 2 + 1
+            else:
+                self.edges.append(None)
+                wanted *= 2
+        needs = primitive.needs.get(wanted)
+        if needs is None:
+            needs = primitive.find_needs([edge is not None for edge in self.edges])
+            primitive.needs[wanted] = needs
+        keep, keep_output, self.keeps = needs
         self.inputs: list[Tensor | Spec] | None = [
             x if kept else _spec(Spec, (x.array.shape, x.array.dtype))
             for x, kept in zip(inputs, keep)  # noqa: B905 (one flag for each input)
@@ -219,6 +234,8 @@ class Node:
                 f"{self.primitive.name}: the graph was freed by an earlier backward(); "
                 "pass retain_graph=True to that first call to go through it again"
             )
+        if not self.keeps:
+            return
         kept = [x.version for x in self.inputs if not isinstance(x, Spec)]
         if not isinstance(self.output, Spec):
             kept.append(self.output[1])
@@ -232,9 +249,7 @@ class Node:
 
     def free(self) -> None:
         """Drop the tensors kept for the backward pass; a node that kept none can serve again."""
-        if self.inputs is None:
-            return
-        if not all(isinstance(x, Spec) for x in (self.output, *self.inputs)):
+        if self.keeps:
             self.inputs = None
             self.output = NOTHING
 

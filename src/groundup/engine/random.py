@@ -90,11 +90,15 @@ class Generator:
         wanted = {"seed", "counter", "buffer", "buffer_pos"}
         if missing := wanted - set(state):
             raise ValueError(f"not a generator state: missing {', '.join(sorted(missing))}")
-        self.manual_seed(int(state["seed"]))
+        seed, position = int(state["seed"]), int(state["buffer_pos"])
+        counter = np.array(state["counter"], np.uint64)
+        buffer = np.array(state["buffer"], np.uint64)
+        if counter.shape != (4,) or buffer.shape != (4,) or not 0 <= position <= 4:
+            raise ValueError("not a generator state: counter and buffer are four words each")
+        self.manual_seed(seed)
         inner = self._bits.state
-        inner["state"]["counter"] = np.array(state["counter"], np.uint64)
-        inner["buffer"] = np.array(state["buffer"], np.uint64)
-        inner["buffer_pos"] = int(state["buffer_pos"])
+        inner["state"]["counter"], inner["buffer"] = counter, buffer
+        inner["buffer_pos"] = position
         self._bits.state = inner
 
     def words(self, count: int) -> Array:
@@ -114,11 +118,15 @@ class Generator:
             shape: shape of the array.
             dtype: a floating type.
 
+        Raises:
+            TypeError: another type.
+
         Example:
             >>> u = Generator(0).uniform((1000,))
             >>> bool(u.min() >= 0 and u.max() < 1)
             True
         """
+        _check(dtype)
         count = math.prod(shape)
         if dtype == float64:
             u = (self.words(count) >> np.uint64(11)) * 2.0**-53
@@ -136,6 +144,7 @@ class Generator:
             >>> bool(abs(x.mean()) < 0.05 and abs(x.std() - 1) < 0.05)
             True
         """
+        _check(dtype)
         count = math.prod(shape)
         working = float64 if dtype == float64 else float32
         u = self.uniform((2, (count + 1) // 2), working)
@@ -171,6 +180,11 @@ class Generator:
             [0, 1, 2, 3]
         """
         return np.argsort(self.words(n), kind="stable")
+
+
+def _check(dtype: DType) -> None:
+    if dtype.kind != "f":
+        raise TypeError(f"random numbers of dtype {dtype.name}: expected a floating one")
 
 
 default_generator = Generator(0)

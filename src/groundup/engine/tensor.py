@@ -187,7 +187,7 @@ class Tensor(TensorBase):
         return self.array
 
     def __array__(self, dtype: Any = None, copy: builtins.bool | None = None) -> Array:
-        return np.array(self.array, dtype=dtype) if copy else np.asarray(self.array, dtype=dtype)
+        return np.array(self.array, dtype=dtype, copy=copy)
 
     def __bool__(self) -> builtins.bool:
         if self.array.size != 1:
@@ -450,6 +450,7 @@ class Tensor(TensorBase):
 
     reshape = shaping.reshape
     view = shaping.view
+    view_as = shaping.view_as
     permute = shaping.permute
     transpose = shaping.transpose
     movedim = shaping.movedim

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from .autocast import restored
 from .autograd import Vertex, enable_grad, grad, no_grad, walk
 from .base import mode, tick, wrap
+from .dtypes import DType
 from .ops.shaping import cat
 from .primitive import NOTHING, Node, Primitive, Spec
 from .random import default_generator
@@ -231,7 +233,7 @@ def checkpoint(function: Function, *args: Any, preserve_rng_state: bool = True) 
         return function(*args)
     state = default_generator.get_state() if preserve_rng_state else None
     began, opened = tick(), [_leaf(x) for x in args]
-    with enable_grad():
+    with enable_grad(), restored(mode.autocast):
         # Recorded once only to learn what else the function reads (parameters); dropped at once.
         result = function(*opened)
     single = isinstance(result, Tensor)
@@ -248,7 +250,7 @@ def checkpoint(function: Function, *args: Any, preserve_rng_state: bool = True) 
     del result, outputs, opened
     if sources or any(isinstance(x, Tensor) and x.requires_grad for x in args):
         packed.requires_grad = True
-        packed.node = _Recomputation(function, args, sources, state)
+        packed.node = _Recomputation(function, args, sources, state, mode.autocast)
     pieces = packed.split([int(np.prod(shape)) for shape in shapes])
     unpacked = tuple(p.reshape(shape) for p, shape in zip(pieces, shapes, strict=True))
     return unpacked[0] if single else unpacked
@@ -286,9 +288,10 @@ class _Recomputation(Node):
         function, args: what is run.
         sources: what it reads beside its arguments.
         state: of the default generator at the first run; None to leave it alone.
+        autocast: the dtype of products at the first run.
     """
 
-    __slots__ = ("args", "function", "sources", "state")
+    __slots__ = ("args", "autocast", "function", "sources", "state")
 
     _primitive = Primitive("checkpoint", lambda *_: None)
 
@@ -298,17 +301,18 @@ class _Recomputation(Node):
         args: tuple[Any, ...],
         sources: dict[Vertex, Spec],
         state: dict[str, Any] | None,
+        autocast: DType | None,
     ) -> None:
         self.primitive = self._primitive
         self.static = {}
         self.time = tick()
-        self.function, self.args, self.state = function, args, state
+        self.function, self.args, self.state, self.autocast = function, args, state, autocast
         self.sources = list(sources)
         given = [x for x in args if isinstance(x, Tensor)]
         self.edges = [(x.node or x) if x.requires_grad else None for x in given]
         self.edges.extend(self.sources)
         self.inputs = [*given, *(v if isinstance(v, Tensor) else s for v, s in sources.items())]
-        self.output = NOTHING
+        self.output, self.keeps = NOTHING, True
 
     def pull(self, g: Tensor, wanted: list[bool]) -> list[Tensor | None]:
         """Run the function and walk through it, to its arguments and sources and not beyond."""
@@ -318,7 +322,7 @@ class _Recomputation(Node):
         if self.state is not None:
             default_generator.set_state(self.state)
         try:
-            with enable_grad():
+            with enable_grad(), restored(self.autocast):
                 # A differentiable gradient needs the arguments' past, but ends at the arguments.
                 opened = [
                     x.view(x.shape) if recording and isinstance(x, Tensor) else _leaf(x)

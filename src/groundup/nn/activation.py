@@ -36,13 +36,22 @@ class Tanh(Module):
 class ReLU(Module):
     """``max(x, 0)``.
 
+    Args:
+        inplace: accepted so that scripts run; the result is always a new tensor.
+
     Example:
         >>> nn.ReLU()(gu.tensor([-1.0, 2.0])).tolist()
         [0.0, 2.0]
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
     def forward(self, input: Tensor) -> Tensor:
         return relu(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class LeakyReLU(Module):
@@ -50,20 +59,22 @@ class LeakyReLU(Module):
 
     Args:
         negative_slope: the slope where ``x`` is negative.
+        inplace: accepted so that scripts run; the result is always a new tensor.
 
     Example:
         >>> nn.LeakyReLU(0.5)(gu.tensor([-1.0, 2.0])).tolist()
         [-0.5, 2.0]
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         self.negative_slope = negative_slope
+        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
+        return f"negative_slope={self.negative_slope}" + (", inplace=True" if self.inplace else "")
 
 
 class ELU(Module):
@@ -71,20 +82,22 @@ class ELU(Module):
 
     Args:
         alpha: minus the limit for large negative ``x``.
+        inplace: accepted so that scripts run; the result is always a new tensor.
 
     Example:
         >>> nn.ELU()(gu.tensor([-1000.0, 2.0])).tolist()
         [-1.0, 2.0]
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         self.alpha = alpha
+        self.inplace = inplace
 
     def forward(self, input: Tensor) -> Tensor:
         return elu(input, self.alpha)
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}"
+        return f"alpha={self.alpha}" + (", inplace=True" if self.inplace else "")
 
 
 class GELU(Module):
@@ -111,25 +124,43 @@ class GELU(Module):
 class SiLU(Module):
     """``x * sigmoid(x)``, also called Swish.
 
+    Args:
+        inplace: accepted so that scripts run; the result is always a new tensor.
+
     Example:
         >>> nn.SiLU()(gu.zeros(1)).item()
         0.0
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
     def forward(self, input: Tensor) -> Tensor:
         return silu(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class Mish(Module):
     """``x * tanh(softplus(x))``.
+
+    Args:
+        inplace: accepted so that scripts run; the result is always a new tensor.
 
     Example:
         >>> nn.Mish()(gu.zeros(1)).item()
         0.0
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
     def forward(self, input: Tensor) -> Tensor:
         return mish(input)
+
+    def extra_repr(self) -> str:
+        return "inplace=True" if self.inplace else ""
 
 
 class Softplus(Module):

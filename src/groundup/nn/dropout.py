@@ -16,6 +16,7 @@ class Dropout(Module):
 
     Args:
         p: probability of a zero.
+        inplace: accepted so that scripts run; the result is always a new tensor.
         generator: where the random numbers come from; default: the one that ``manual_seed`` seeds.
 
     Raises:
@@ -26,17 +27,20 @@ class Dropout(Module):
         [1.0, 1.0]
     """
 
-    def __init__(self, p: float = 0.5, *, generator: Generator | None = None) -> None:
+    def __init__(
+        self, p: float = 0.5, inplace: bool = False, *, generator: Generator | None = None
+    ) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"{type(self).__name__}: p is {p}, expected a number between 0 and 1")
         self.p = p
+        self.inplace = inplace
         self.generator = generator
 
     def forward(self, input: Tensor) -> Tensor:
         return dropout(input, self.p, self.training, generator=self.generator)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}" + (", inplace=True" if self.inplace else "")
 
 
 class Dropout1d(Dropout):

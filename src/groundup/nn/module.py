@@ -18,57 +18,12 @@ from ..engine.base import tick
 from ..engine.dtypes import as_dtype, float32, float64
 from ..engine.ops.creation import as_tensor
 from ..engine.tensor import Tensor
+from .attributes import Attributes
 from .hooks import Handle, Hooks
+from .parameter import Buffer, Parameter
 from .summary import Summary, summarize
 
 T = TypeVar("T")
-
-
-class Parameter(Tensor):
-    """A tensor that an optimizer changes.
-
-    Args:
-        data: a tensor, whose memory is shared, or anything that ``gu.tensor`` takes.
-        requires_grad: whether gradients flow to it; false freezes it.
-
-    Raises:
-        TypeError: a gradient is wanted, but the data is not floating.
-
-    Example:
-        >>> nn.Parameter(gu.zeros(2)).requires_grad
-        True
-    """
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        _share(self, data)
-        self.requires_grad_(requires_grad)
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
-class Buffer(Tensor):
-    """A tensor that belongs to a module's state but that no optimizer changes.
-
-    The module changes it itself, with ``assign`` under ``no_grad``.
-
-    Args:
-        data: a tensor, whose memory is shared, or anything that ``gu.tensor`` takes.
-        persistent: whether ``state_dict`` includes it; false for what can be computed again.
-
-    Example:
-        >>> nn.Buffer(gu.zeros(2)).requires_grad
-        False
-    """
-
-    def __init__(self, data: Any, *, persistent: bool = True) -> None:
-        _share(self, data)
-        self.persistent = persistent
-
-
-def _share(x: Tensor, data: Any) -> None:
-    source = as_tensor(data).detach()
-    x.array, x.version = source.array, source.version
 
 
 class IncompatibleKeys(NamedTuple):
@@ -78,7 +33,7 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module:
+class Module(Attributes):
     """Base class of layers and models: subclasses set attributes and define ``forward``.
 
     Calling a module calls its ``forward``. There is no need to call ``super().__init__()``.

@@ -121,7 +121,7 @@ def summarize(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
                 counted.add(id(p))
                 rows[id(m)].parameters += p.numel()
     with ExitStack() as stack:
-        stack.enter_context(_unchanged(module))
+        stack.enter_context(unchanged(module))
         stack.enter_context(_counting(stack, [m for _, m in named], rows))
         module(*args, **kwargs)
     parameters = list(module.parameters())
@@ -134,7 +134,7 @@ def summarize(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 
 @contextmanager
-def _unchanged(module: Module) -> Iterator[None]:
+def unchanged(module: Module) -> Iterator[None]:
     """Evaluation mode without recording; modes and the random stream are put back."""
     modes = [(m, m.training) for m in module.modules()]
     state = default_generator.get_state()

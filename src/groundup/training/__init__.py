@@ -26,6 +26,7 @@ from .evaluate import evaluate, predict
 from .fit import fit
 from .history import History
 from .metrics import accuracy, binary_accuracy, mean_absolute_error, top_k_accuracy
+from .precision import GradScaler
 from .run import Run
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Checkpoint",
     "ClipGradients",
     "EarlyStopping",
+    "GradScaler",
     "GradientStatistics",
     "History",
     "Progress",

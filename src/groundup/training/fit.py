@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from itertools import islice
 
+from ..engine.autocast import autocast
 from ..engine.random import Generator, manual_seed
 from ..engine.tensor import Tensor
 from ..nn.module import Module
@@ -33,6 +34,7 @@ def fit(
     accumulate: int = 1,
     seed: int | None = None,
     generators: Sequence[Generator] = (),
+    precision: str = "float32",
     resume: str | os.PathLike[str] | None = None,
 ) -> History:
     """Train a model.
@@ -58,6 +60,10 @@ def fit(
         seed: seeds the default generator first, if the run is not resumed.
         generators: generators that the data draws from, if not the default one (augmentation), to
             be saved and restored. Those in the model and in a loader are found.
+        precision: "float16" computes model and loss under ``autocast`` and scales the loss with a
+            ``GradScaler`` (mixed precision; parameters stay float32). The gradients that callbacks
+            see are unscaled. A step whose gradients are not finite counts, but changes no
+            parameter. Validation is in float32, so ``evaluate`` gives the same afterwards.
         resume: a checkpoint of an earlier run with the same arguments; continue from there.
 
     Returns:
@@ -76,8 +82,20 @@ def fit(
         >>> round(model.weight.item(), 3), len(history.epochs["loss"])
         (2.0, 99)
     """
-    run = Run(model, loss, optimizer, data, epochs, callbacks, validation, accumulate, generators)
-    history = run.history
+    run = Run(
+        model,
+        loss,
+        optimizer,
+        data,
+        epochs,
+        callbacks,
+        validation,
+        accumulate,
+        generators,
+        precision,
+    )
+    history, scaler = run.history, run.scaler
+    casting: AbstractContextManager[None] = autocast() if scaler.is_enabled() else nullcontext()
     if resume is not None:
         load_checkpoint(resume, **run.parts())
     elif seed is not None:
@@ -87,11 +105,14 @@ def fit(
         optimizer.zero_grad()
         shares = []
         for *inputs, target in batches:
-            share = loss(model(*inputs), target) / len(batches)
-            share.backward()
+            with casting:
+                share = loss(model(*inputs), target) / len(batches)
+            scaler.scale(share).backward()
             shares.append(share.detach())
+        scaler.unscale_(optimizer)
         run.call("on_backward_end")
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         return sum(shares[1:], shares[0])
 
     model.train()
@@ -105,6 +126,7 @@ def fit(
                     rate = float(optimizer.param_groups[0]["lr"])
                     history.add_step(epoch=run.epoch, loss=step(batches).item(), lr=rate)
                     run.step, run.position = run.step + 1, run.position + len(batches)
+                    run.examples += sum(len(batch[0]) for batch in batches)
                     run.call("on_step_end")
                     _between_steps(run, interrupted)
                     if run.stop:

@@ -13,6 +13,7 @@ from ..engine.tensor import Tensor
 from ..nn.module import Module, find
 from ..optim import Optimizer
 from .history import History
+from .precision import GradScaler
 
 if TYPE_CHECKING:
     from .callbacks.base import Callback
@@ -30,6 +31,7 @@ class Run:
         callbacks: called in this order.
         validation: batches to evaluate on after each epoch.
         accumulate: batches for each step.
+        precision: "float32", or "float16" for mixed precision.
         generators: further sources of randomness to save and restore. The default generator and
             those that modules of the model hold are there already.
 
@@ -37,8 +39,10 @@ class Run:
         epoch: epochs completed; while one is running, its number from 0.
         position: batches used in the running epoch.
         step: optimizer steps taken.
+        examples: examples used by the steps of this process; for throughput.
         stop: set it to true to end training after the running step or epoch.
         interrupted: whether Ctrl-C was pressed.
+        scaler: of the loss; it does nothing in "float32".
         history: what was recorded.
 
     Example:
@@ -59,7 +63,10 @@ class Run:
         validation: Iterable[Sequence[Tensor]] | None = None,
         accumulate: int = 1,
         generators: Sequence[Generator] = (),
+        precision: str = "float32",
     ) -> None:
+        if precision not in ("float32", "float16"):
+            raise ValueError(f"fit: precision {precision!r}; expected 'float32' or 'float16'")
         if epochs < 0 or accumulate < 1:
             raise ValueError(
                 f"fit: epochs {epochs} and accumulate {accumulate}; expected at least 0 and 1"
@@ -72,11 +79,14 @@ class Run:
         self.callbacks = callbacks
         self.validation = validation
         self.accumulate = accumulate
+        self.precision = precision
+        self.scaler = GradScaler(enabled=precision == "float16")
         inside = [g for module in model.modules() for _, g in find(Generator, vars(module).items())]
         self.generators = [default_generator, *inside, *generators]
         self.epoch = 0
         self.position = 0
         self.step = 0
+        self.examples = 0
         self.stop = False
         self.interrupted = False
         self.history = History()
@@ -151,6 +161,8 @@ class Run:
             "data": self.data,
             "validation": self.validation,
         }
+        if self.scaler.is_enabled():
+            parts["scaler"] = self.scaler
         return {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
 
     def state_dict(self) -> dict[str, Any]:
@@ -168,6 +180,7 @@ class Run:
             "step": self.step,
             "stop": self.stop,
             "accumulate": self.accumulate,
+            "precision": self.precision,
             "history": self.history.state_dict(),
             "generators": [generator.get_state() for generator in self.generators],
             "callbacks": {
@@ -182,7 +195,7 @@ class Run:
 
         Raises:
             ValueError: that run had other callbacks with a state, another number of generators, or
-                another ``accumulate``.
+                another ``accumulate`` or ``precision``.
 
         Example:
             >>> model = nn.Linear(2, 1)
@@ -201,7 +214,11 @@ class Run:
                 f"the callbacks with a state were {_listed(saved)}, here they are {_listed(own)}; "
                 "continue with the same ones"
             )
-        for name, here in (("accumulate", self.accumulate), ("generators", len(self.generators))):
+        for name, here in (
+            ("accumulate", self.accumulate),
+            ("precision", self.precision),
+            ("generators", len(self.generators)),
+        ):
             there = len(state[name]) if name == "generators" else state[name]
             if there != here:
                 raise ValueError(f"the run had {name} {there}, here it is {here}")

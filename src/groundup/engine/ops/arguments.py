@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base import TensorBase, wrap
+from ..autocast import lowered
+from ..base import TensorBase, mode, wrap
 from ..dtypes import DType, Number, get_default_dtype, result_type
 from ..primitives import elementwise
 
@@ -26,12 +27,16 @@ def operands(a: Tensor | Number, b: Tensor | Number) -> tuple[Tensor, Tensor]:
         if isinstance(b, TensorBase):
             if a.array.dtype is b.array.dtype:
                 return a, b
-        elif (type(b) is float or type(b) is int) and a.array.dtype.kind == "f":
+        elif a.array.dtype.kind in _KEPT_BY.get(type(b), ""):
             return a, wrap(np.asarray(b, a.array.dtype))
-    elif type(a) in (float, int) and isinstance(b, TensorBase) and b.array.dtype.kind == "f":
+    elif isinstance(b, TensorBase) and b.array.dtype.kind in _KEPT_BY.get(type(a), ""):
         return wrap(np.asarray(a, b.array.dtype)), b
     dtype = result_type([_operand(a), _operand(b)])
     return to_dtype(a, dtype), to_dtype(b, dtype)
+
+
+# The kinds of dtypes that do not change beside a Python number of that type.
+_KEPT_BY: dict[type, str] = {float: "f", int: "fi"}
 
 
 def _operand(x: Tensor | Number) -> Tensor | Number:
@@ -57,6 +62,13 @@ def together(*tensors: Tensor) -> tuple[Tensor, ...]:
             f"expected tensors, got {other}; make a tensor of it with gu.tensor()"
         ) from None
     return tensors
+
+
+def factors(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """What is multiplied as matrices: ``together``, and in float16 under ``autocast``."""
+    if mode.autocast is not None:
+        tensors = lowered(tensors, mode.autocast)
+    return together(*tensors)
 
 
 def to_dtype(x: Tensor | Number, dtype: DType) -> Tensor:
@@ -130,11 +142,10 @@ def outside(x: TensorBase, low: float, high: float, ignored: float | None = None
         5
     """
     array = x.array
-    if ignored is not None and not low <= ignored <= high:
-        array = array[array != ignored]
-    if array.size:
-        for value in (array.min(), array.max()):
-            if not low <= value <= high:
-                found: Number = value.item()
-                return found
-    return None
+    if not array.size or (low <= array.min() and array.max() <= high):
+        return None
+    wrong = array[~((low <= array) & (array <= high))]
+    if ignored is not None:
+        wrong = wrong[wrong != ignored]
+    found: Number | None = wrong[0].item() if wrong.size else None
+    return found

@@ -473,10 +473,10 @@ def clamp(
     if isinstance(min, TensorBase) or isinstance(max, TensorBase):
         if min is not None:
             a, b = operands(input, min)
-            input = p.where(p.lt(a, b), b, a)
+            input = p.where(p.logical_or(p.lt(a, b), p.ne(b, b)), b, a)  # a NaN limit shows
         if max is not None:
             a, b = operands(input, max)
-            input = p.where(p.gt(a, b), b, a)
+            input = p.where(p.logical_or(p.gt(a, b), p.ne(b, b)), b, a)
         return input
     limits = [limit for limit in (min, max) if limit is not None]
     x = to_dtype(input, result_type([input, *limits]))

@@ -1,4 +1,8 @@
-"""Convolution, transposed convolution and pooling of sequences (1-D) and images (2-D)."""
+"""Convolution, transposed convolution and pooling of sequences (1-D) and images (2-D).
+
+Under ``autocast`` convolutions take float16 copies of float32 tensors. Products of float16 are
+computed and added up in float32 and rounded once.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base import wrap
+from ..dtypes import float32
 from ..primitives import convolution as p, indexing, reduction, shape as shaping
-from .arguments import spread
+from .arguments import factors, spread, to_dtype
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -47,6 +52,7 @@ def _convolve(
     _check(name, input, weight, n, groups, weight.array.shape[1] * groups)
     steps, gaps = spread(stride, n, "stride"), spread(dilation, n, "dilation")
     kernel = weight.array.shape[2:]
+    input, weight, *rest = factors(*[t for t in (input, weight, bias) if t is not None])
     batched = input.array.ndim == n + 2
     x = input if batched else input.unsqueeze(0)
     if isinstance(padding, str):
@@ -60,7 +66,7 @@ def _convolve(
             f"{tuple(x.array.shape[2:])} + 2 * {widths}"
         )
     y = p.conv(x, weight, stride=steps, padding=widths, dilation=gaps, groups=groups)
-    return _finish(y, bias, n, batched)
+    return _finish(y, rest, n, batched)
 
 
 def _named_padding(
@@ -80,8 +86,8 @@ def _named_padding(
     return x, tuple(t // 2 for t in total)
 
 
-def _finish(y: Tensor, bias: Tensor | None, n: int, batched: bool) -> Tensor:
-    if bias is not None:
+def _finish(y: Tensor, biases: list[Tensor], n: int, batched: bool) -> Tensor:
+    for bias in biases:  # one or none
         y = y + bias.reshape(-1, *(1,) * n)
     return y if batched else y.squeeze(0)
 
@@ -160,6 +166,7 @@ def _transposed(
         raise ValueError(
             f"{name}: output_padding {extra} must be below stride {steps} or dilation {gaps}"
         )
+    input, weight, *rest = factors(*[t for t in (input, weight, bias) if t is not None])
     batched = input.array.ndim == n + 2
     x = input if batched else input.unsqueeze(0)
     size = tuple(
@@ -175,7 +182,7 @@ def _transposed(
     y = p.conv_input(
         x, weight, size=size, stride=steps, padding=widths, dilation=gaps, groups=groups
     )
-    return _finish(y, bias, n, batched)
+    return _finish(y, rest, n, batched)
 
 
 def conv_transpose1d(
@@ -335,6 +342,10 @@ def max_pool2d(
 
 
 def _avg_pool(n: int, input: Tensor, *arguments: Any, include: bool, divisor: int | None) -> Tensor:
+    if input.array.dtype.char == "e":  # the sum of a window may exceed float16
+        wide = to_dtype(input, float32)
+        mean = _avg_pool(n, wide, *arguments, include=include, divisor=divisor)
+        return to_dtype(mean, input.array.dtype)
     found, widths = _pooling_windows(f"avg_pool{n}d", n, input, *arguments, fill=0.0)
     dims = tuple(range(found.array.ndim - n, found.array.ndim))
     total = reduction.sum(found, dims=dims, keepdim=False)

@@ -1,4 +1,8 @@
-"""Matrix products and Einstein summation."""
+"""Matrix products and Einstein summation.
+
+Under ``autocast`` they take float16 copies of float32 tensors. Products of float16 are computed and
+added up in float32 and rounded once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..dtypes import result_type
 from ..primitives import linalg, shape as shaping
-from .arguments import to_dtype, together
+from .arguments import factors, to_dtype, together
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -28,7 +32,11 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         >>> gu.tensor([[1.0, 2.0]]) @ gu.tensor([[3.0], [4.0]])
         tensor([[11.]], shape=(1, 1), dtype=float32)
     """
-    a, b = together(input, other)
+    return product(*factors(input, other))
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """``matmul`` of two tensors of one dtype, which ``autocast`` leaves alone."""
     n, m = a.array.ndim, b.array.ndim
     if n == 2 and m == 2:
         return linalg.matmul(a, b)
@@ -37,10 +45,10 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
             f"matmul: shapes {a.array.shape} and {b.array.shape}; both need a dimension"
         )
     if n == 1:
-        product = matmul(shaping.reshape(a, shape=(1, -1)), b)
-        return product.squeeze(-2) if m > 1 else product.reshape(())
+        row = product(shaping.reshape(a, shape=(1, -1)), b)
+        return row.squeeze(-2) if m > 1 else row.reshape(())
     if m == 1:
-        return matmul(a, shaping.reshape(b, shape=(-1, 1))).squeeze(-1)
+        return product(a, shaping.reshape(b, shape=(-1, 1))).squeeze(-1)
     if m == 2:
         # One product of tall matrices, where a batched one would be many small ones.
         lead = a.array.shape[:-1]
@@ -67,7 +75,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         >>> F.linear(gu.tensor([[1.0, 2.0]]), gu.tensor([[3.0, 4.0]]), gu.tensor([0.5]))
         tensor([[11.5000]], shape=(1, 1), dtype=float32)
     """
-    given = together(input, weight) if bias is None else together(input, weight, bias)
+    given = factors(input, weight) if bias is None else factors(input, weight, bias)
     x, shape = given[0], input.array.shape
     if weight.array.ndim != 2 or not shape:
         raise ValueError(
@@ -81,7 +89,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def dot(input: Tensor, other: Tensor) -> Tensor:
-    """Sum of products of two vectors.
+    """Sum of products of two vectors; ``autocast`` leaves it alone.
 
     Example:
         >>> gu.tensor([1.0, 2.0]).dot(gu.tensor([3.0, 4.0]))
@@ -91,7 +99,7 @@ def dot(input: Tensor, other: Tensor) -> Tensor:
         raise ValueError(
             f"dot: expected two vectors, got {input.array.shape} and {other.array.shape}"
         )
-    return matmul(input, other)
+    return product(*together(input, other))
 
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
@@ -198,6 +206,8 @@ def _simplify(x: Tensor, labels: str, keep: str) -> tuple[Tensor, str]:
 
 def _contract(a: Tensor, la: str, b: Tensor, lb: str, later: str) -> tuple[Tensor, str]:
     """One batched product: shared labels needed later are the batch, the others are summed."""
+    # Without a sum this is no matrix product, and ``autocast`` leaves it alone.
+    a, b = (factors if any(c in lb and c not in later for c in la) else together)(a, b)
     batch = [c for c in la if c in lb and c in later]
     inner = [c for c in la if c in lb and c not in later]
     free_a = [c for c in la if c not in lb]
@@ -216,8 +226,8 @@ def _contract(a: Tensor, la: str, b: Tensor, lb: str, later: str) -> tuple[Tenso
         shape = tuple(math.prod(size[c] for c in group) for group in groups[1:])
         return x.reshape(*[size[c] for c in batch], *shape)
 
-    product = linalg.matmul(
+    combined = linalg.matmul(
         arranged(a, la, batch, free_a, inner), arranged(b, lb, batch, inner, free_b)
     )
     labels = batch + free_a + free_b
-    return product.reshape([size[c] for c in labels]), "".join(labels)
+    return combined.reshape([size[c] for c in labels]), "".join(labels)

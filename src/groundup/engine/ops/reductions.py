@@ -1,7 +1,7 @@
 """Operations that combine elements along dimensions.
 
 ``dim`` is a dimension, several, or None for all; ``keepdim`` keeps the reduced dimensions with size
-1.
+1. Of float16 tensors all are computed in float32 and rounded once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import builtins
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..dtypes import Number, as_dtype, int64
+from ..autocast import widened
+from ..base import mode
+from ..dtypes import Number, as_dtype, float16, int64
 from ..primitives import elementwise, fused, reduction, shape as shaping
 from .arguments import Dim, floating, many_dims, one_dim, to_dtype
 from .arithmetic import maximum, minimum
@@ -53,6 +55,8 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
     _expect_floating("mean", input)
+    if input.array.dtype.char == "e":
+        return to_dtype(mean(widened(input), dim, keepdim), float16)
     dims = many_dims(input, dim)
     return reduction.sum(input, dims=dims, keepdim=keepdim) / _count(input, dims)
 
@@ -97,6 +101,8 @@ def var(
         correction = int(unbiased)
     correction = 1 if correction is None else correction
     _expect_floating("var", input)
+    if input.array.dtype.char == "e":
+        return to_dtype(var(widened(input), dim, None, keepdim, correction=correction), float16)
     dims = many_dims(input, dim)
     centred = input - mean(input, dims, keepdim=True) if dims else input - input
     total = reduction.sum(centred * centred, dims=dims, keepdim=keepdim)
@@ -117,6 +123,9 @@ def std(
         >>> gu.tensor([1.0, 2.0, 3.0]).std()
         tensor(1., shape=(), dtype=float32)
     """
+    if input.array.dtype.char == "e":
+        found = std(widened(input), dim, unbiased, keepdim, correction=correction)
+        return to_dtype(found, float16)
     return _sqrt(var(input, dim, unbiased, keepdim, correction=correction))
 
 
@@ -142,6 +151,8 @@ def norm(input: Tensor, p: float | str = 2.0, dim: Dim = None, keepdim: bool = F
         tensor(5., shape=(), dtype=float32)
     """
     _expect_floating("norm", input)
+    if input.array.dtype.char == "e":
+        return to_dtype(norm(widened(input), p, dim, keepdim), float16)
     dims = many_dims(input, dim)
     if isinstance(p, str) and p != "fro":
         raise ValueError(f"norm: p is {p!r}, expected a number or 'fro'")
@@ -283,7 +294,7 @@ def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 def prod(
     input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """Product; the gradient is exact also where elements are 0.
+    """Product; the gradient is exact also where elements are 0. Under ``autocast`` in float32.
 
     The elements are multiplied in pairs, the results in pairs again, and so on: about log2(n)
     products, each with its ordinary derivative.
@@ -296,6 +307,10 @@ def prod(
         input = to_dtype(input, as_dtype(dtype))
     elif input.array.dtype.kind != "f":
         input = to_dtype(input, int64)
+    elif mode.autocast is not None:
+        input = widened(input)
+    if input.array.dtype.char == "e":
+        return to_dtype(prod(widened(input), dim, keepdim), float16)
     x = input.reshape(-1) if dim is None or not input.array.ndim else input
     d = 0 if dim is None else one_dim(x, dim)
     while (n := x.array.shape[d]) > 1:
@@ -383,14 +398,20 @@ def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     return fused.log_softmax(x, dim=d) if x.array.ndim else x * 0
 
 
-def standardize(input: Tensor, dim: Dim = None, eps: float = 1e-5) -> Tensor:
+def standardize(
+    input: Tensor, dim: Dim = None, eps: float = 1e-5, known: tuple[Tensor, ...] = ()
+) -> Tensor:
     """``(input - mean) / sqrt(variance + eps)``, both taken over ``dim`` (the biased variance).
 
     The heart of every normalisation layer, as one operation.
+
+    Args:
+        known: mean and variance of the input, with the reduced dimensions kept, if they were needed
+            before; otherwise they are computed. Gradients flow as if they were.
 
     Example:
         >>> from groundup.engine.ops.reductions import standardize
         >>> standardize(gu.tensor([1.0, 3.0]), eps=0.0).tolist()
         [-1.0, 1.0]
     """
-    return fused.standardize(input, dims=many_dims(input, dim), eps=eps)
+    return fused.standardize(input, *known, dims=many_dims(input, dim), eps=eps)

@@ -41,6 +41,16 @@ def view(input: Tensor, *shape: Any) -> Tensor:
     return p.reshape(input, shape=one_shape(shape))
 
 
+def view_as(input: Tensor, other: Tensor) -> Tensor:
+    """``view`` in the shape of another tensor.
+
+    Example:
+        >>> gu.arange(6).view_as(gu.ones(3, 2)).shape
+        (3, 2)
+    """
+    return p.reshape(input, shape=other.array.shape)
+
+
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """The dimensions in another order.
 

@@ -14,6 +14,8 @@ is linear in each of the three, so its three partial sums are each other's deriv
 Each is one matrix product between the kernel (O, C*K) and the columns (C*K, N*P) of the image: for
 every offset ``k`` inside the kernel the pixels that it meets (im2col; Chellapilla et al., 2006).
 
+Products of float16 are computed in float32 and rounded once, like those in ``linalg``.
+
 Shapes: x (N, C, *S), w (O, C / groups, *K), g (N, O, *P).
 """
 
@@ -27,6 +29,7 @@ import numpy as np
 
 from ..base import Array
 from ..primitive import Primitive
+from .half import in_float32
 from .shape import slice_
 
 if TYPE_CHECKING:
@@ -86,6 +89,7 @@ def _by_group(g: Array, groups: int) -> Array:
     return g.swapaxes(0, 1).reshape(groups, g.shape[1] // groups, -1)
 
 
+@in_float32
 def _conv(x: Array, w: Array, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Array:
     kernel = w.shape[2:]
     positions = tuple(map(output_size, x.shape[2:], kernel, stride, padding, dilation))
@@ -96,6 +100,7 @@ def _conv(x: Array, w: Array, stride: Sizes, padding: Sizes, dilation: Sizes, gr
     return out
 
 
+@in_float32
 def _conv_input(
     g: Array,
     w: Array,
@@ -117,6 +122,7 @@ def _conv_input(
     return x[_crop(size, padding)].swapaxes(0, 1)
 
 
+@in_float32
 def _conv_weight(
     x: Array,
     g: Array,
@@ -188,6 +194,7 @@ def _windows(x: Array, dims: Sizes, size: Sizes, step: Sizes, dilation: Sizes) -
     return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
 
+@in_float32
 def _fold(g: Array, shape: Sizes, dims: Sizes, size: Sizes, step: Sizes, dilation: Sizes) -> Array:
     x = np.zeros(shape, g.dtype)
     positions = tuple(g.shape[d] for d in dims)

@@ -1,6 +1,7 @@
 """Operations fused by hand, where one pass is both more accurate and faster than a composition.
 
-All of them subtract the maximum or the mean before they scale, so none overflows.
+All of them subtract the maximum or the mean before they scale, so none overflows. What is
+float16 is computed in float32 and rounded once.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base import Array
+from ..dtypes import float32
 from ..primitive import Primitive
 from . import elementwise
+from .half import in_float32
+from .indexing import flat_positions
 from .reduction import Dims, kept, sum as sum_
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
+@in_float32
 def _softmax(x: Array, dim: int) -> Array:
     if not x.size:
         return x.copy()
@@ -35,6 +40,7 @@ def _softmax_rule(g: Tensor, y: Tensor, _x: Any, dim: int) -> Tensor:
 softmax: Primitive = Primitive("softmax", _softmax, _softmax_rule)
 
 
+@in_float32
 def _log_softmax(x: Array, dim: int) -> Array:
     if not x.size:
         return x.copy()
@@ -50,27 +56,39 @@ def _log_softmax_rule(g: Tensor, y: Tensor, _x: Any, dim: int) -> Tensor:
 log_softmax: Primitive = Primitive("log_softmax", _log_softmax, _log_softmax_rule)
 
 
-def _label(target: Array, dim: int, ignored: int) -> tuple[Array, Array]:
-    """Labels with the class dimension (0 where ignored), and where they are ignored."""
-    label = np.expand_dims(target, dim)
-    skip: Array = label == ignored
-    return np.where(skip, 0, label), skip
+def _places(x: Array, target: Array, dim: int, ignored: int) -> tuple[Array, Array | None]:
+    """Where each target's class stands in the flattened ``x``, and which are ignored, if any."""
+    skip = target == ignored
+    if not skip.any():
+        skip = None
+    else:
+        target = np.where(skip, 0, target)
+    return flat_positions(target.reshape(_without(x.shape, dim, 1)), dim, x.shape), skip
 
 
+def _without(shape: tuple[int, ...], dim: int, size: int) -> tuple[int, ...]:
+    return (*shape[:dim], size, *shape[dim + 1 :])
+
+
+@in_float32
 def _cross_entropy(x: Array, target: Array, dim: int, ignored: int) -> Array:
-    label, skip = _label(target, dim, ignored)
-    z: Array = x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
-    out = np.log(np.add.reduce(np.exp(z), axis=dim, keepdims=True))
-    out -= np.take_along_axis(z, label, axis=dim)
-    out[skip] = 0
-    return out.squeeze(dim)
+    places, skip = _places(x, target, dim, ignored)
+    z: Array = np.subtract(x, np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf))
+    out: Array = np.log(np.add.reduce(np.exp(z), axis=dim, keepdims=True))
+    out -= z.reshape(-1).take(places)
+    out = out.reshape(target.shape)
+    if skip is not None:
+        out[skip] = 0
+    return out
 
 
+@in_float32
 def _class_residual(x: Array, target: Array, dim: int, ignored: int) -> Array:
-    label, skip = _label(target, dim, ignored)
-    y = _softmax(x, dim)
-    np.put_along_axis(y, label, np.take_along_axis(y, label, axis=dim) - 1, axis=dim)
-    y *= ~skip
+    places, skip = _places(x, target, dim, ignored)
+    y = np.ascontiguousarray(_softmax(x, dim))
+    y.reshape(-1)[places] -= 1
+    if skip is not None:
+        y *= ~skip.reshape(_without(x.shape, dim, 1))
     return y
 
 
@@ -97,6 +115,7 @@ class_residual: Primitive = Primitive("class_residual", _class_residual, _class_
 """softmax(x) - one_hot(target), the gradient of ``cross_entropy``; 0 where ignored."""
 
 
+@in_float32
 def _logsumexp(x: Array, dims: Dims, keepdim: bool) -> Array:
     top = np.maximum.reduce(x, axis=dims, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, np.zeros((), x.dtype))
@@ -116,19 +135,21 @@ def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, dims: Dims, keepdim: bool) 
 logsumexp: Primitive = Primitive("logsumexp", _logsumexp, _logsumexp_rule)
 
 
-def _standardize(x: Array, dims: Dims, eps: float) -> Array:
-    y: Array = x - np.mean(x, axis=dims, keepdims=True)
-    y *= _inverse_deviation(y, dims, eps)
+@in_float32
+def _standardize(x: Array, *known: Array, dims: Dims, eps: float) -> Array:
+    mean = known[0] if known else np.mean(x, axis=dims, keepdims=True)
+    y: Array = x - mean
+    variance = known[1] if known else np.mean(np.square(y), axis=dims, keepdims=True)
+    y *= np.reciprocal(np.sqrt(variance + np.asarray(eps, x.dtype)))
     return y
 
 
-def _inverse_deviation(centred: Array, dims: Dims, eps: float) -> Array:
-    variance = np.mean(np.square(centred), axis=dims, keepdims=True)
-    out: Array = np.reciprocal(np.sqrt(variance + np.asarray(eps, centred.dtype)))
-    return out
-
-
-def _standardize_rule(g: Tensor, y: Tensor, x: Tensor, dims: Dims, eps: float) -> Tensor:
+def _standardize_rule(
+    g: Tensor, y: Tensor, x: Tensor, *_known: Any, dims: Dims, eps: float
+) -> Tensor:
+    if x.array.dtype.char == "e":  # sums of many gradients may exceed float16
+        wide = [elementwise.cast(t, dtype=float32) for t in (g, y, x)]
+        return elementwise.cast(_standardize_rule(*wide, dims=dims, eps=eps), dtype=x.array.dtype)
     # y = (x - mean) r with r = (var + eps)^-1/2; dL/dx = r (g - mean(g) - y mean(g y)).
     count = int(np.prod([x.array.shape[d] for d in dims]))
     mean = sum_(x, dims=dims, keepdim=True) / count
@@ -140,4 +161,7 @@ def _standardize_rule(g: Tensor, y: Tensor, x: Tensor, dims: Dims, eps: float) -
 
 
 standardize: Primitive = Primitive("standardize", _standardize, _standardize_rule)
-"""Zero mean and unit (biased) variance over ``dims``: the heart of every normalisation layer."""
+"""Zero mean and unit (biased) variance over ``dims``: the heart of every normalisation layer.
+
+The mean and the variance of ``x`` may follow it if they are known; they are not differentiated.
+"""

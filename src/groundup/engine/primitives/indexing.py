@@ -89,20 +89,21 @@ index_put: Primitive = Primitive(
 """A copy of ``x`` with the values written at the positions; the last of repeated ones stays."""
 
 
-def _flat(position: Array, dim: int, shape: tuple[int, ...]) -> Array:
+def flat_positions(position: Array, dim: int, shape: tuple[int, ...]) -> Array:
     """Positions along ``dim`` as positions in the flattened array; the shape of ``position``."""
     outer, size, inner = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
-    # A narrow type would overflow in the products.
-    flat: Array = position.astype(np.int64, copy=False)
-    flat = flat.reshape(outer, position.shape[dim], inner)
-    if inner > 1:
-        flat = flat * inner + np.arange(inner)
-    flat = flat + np.arange(outer).reshape(outer, 1, 1) * (size * inner)
+    starts = np.arange(outer) * (size * inner)
+    flat: Array
+    if inner == 1:
+        flat = position.reshape(outer, position.shape[dim]) + starts[:, None]
+    else:
+        flat = position.reshape(outer, position.shape[dim], inner) * inner + np.arange(inner)
+        flat += starts[:, None, None]
     return flat.reshape(position.shape)
 
 
 def _gather(x: Array, position: Array, dim: int) -> Array:
-    return x.reshape(-1).take(_flat(position, dim, x.shape))
+    return x.reshape(-1).take(flat_positions(position, dim, x.shape))
 
 
 gather: Primitive = Primitive(
@@ -116,7 +117,7 @@ gather: Primitive = Primitive(
 
 def _scatter_add(values: Array, position: Array, dim: int, shape: tuple[int, ...]) -> Array:
     out = np.zeros(math.prod(shape), values.dtype)
-    flat = _flat(position, dim, shape)
+    flat = flat_positions(position, dim, shape)
     if position.shape[dim] == 1:
         out[flat] = values
     else:

@@ -1,4 +1,8 @@
-"""Matrix products."""
+"""Matrix products.
+
+Those of float16 are computed and added up in float32 and rounded once: NumPy has no fast product of
+float16, and processors that have one add up in float32 too.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import numpy as np
 
 from ..base import Array
 from ..primitive import Primitive
+from .half import in_float32
 from .shape import permute
 
 if TYPE_CHECKING:
@@ -22,7 +27,7 @@ def swap(x: Tensor) -> Tensor:
 
 matmul: Primitive = Primitive(
     "matmul",
-    np.matmul,
+    in_float32(np.matmul),
     lambda g, _y, _a, b: matmul(g, swap(b)),
     lambda g, _y, a, _b: matmul(swap(a), g),
     work=lambda inputs, out, **_: out.array.size * inputs[0].array.shape[-1],
@@ -30,6 +35,7 @@ matmul: Primitive = Primitive(
 """(..., n, k) @ (..., k, m) -> (..., n, m); leading dimensions broadcast."""
 
 
+@in_float32
 def _linear(x: Array, w: Array, *bias: Array) -> Array:
     y: Array = np.matmul(x, w.T)
     for b in bias:

@@ -14,6 +14,7 @@ import numpy as np
 from ..base import Array
 from ..primitive import Primitive
 from . import elementwise, shape as shaping
+from .half import in_float32
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -39,6 +40,9 @@ _add_up: Any = np.add.reduce
 
 
 def _sum(x: Array, dims: Dims, keepdim: bool) -> Array:
+    if x.dtype.char == "e":  # float16 adds up in float32
+        wide: Array = _add_up(x, dims, np.float32, None, keepdim)
+        return wide.astype(x.dtype)
     out: Array = _add_up(x, dims, x.dtype, None, keepdim)
     return out
 
@@ -84,5 +88,7 @@ def _cumsum_rule(g: Tensor, _y: Any, _x: Any, dim: int) -> Tensor:
 
 
 cumsum: Primitive = Primitive(
-    "cumsum", lambda x, dim: np.cumsum(x, axis=dim, dtype=x.dtype), _cumsum_rule
+    "cumsum",
+    in_float32(lambda x, dim: np.cumsum(x, axis=dim, dtype=x.dtype)),
+    _cumsum_rule,
 )

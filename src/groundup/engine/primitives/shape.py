@@ -69,6 +69,8 @@ _add_up: Callable[..., Array] = np.add.reduce
 
 def _sum_to(x: Array, shape: Shape) -> Array:
     extra = x.ndim - len(shape)
+    if x.dtype.char == "e":  # float16 adds up in float32
+        return _sum_to(x.astype(np.float32), shape).astype(x.dtype)
     if x.shape[extra:] == shape:
         return _add_up(x, tuple(range(extra)), x.dtype)
     dims = tuple(

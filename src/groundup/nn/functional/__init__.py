@@ -13,12 +13,12 @@ from ...engine.ops.convolution import (
     max_pool1d,
     max_pool2d,
 )
-from ...engine.ops.functions import relu, sigmoid, tanh
+from ...engine.ops.functions import sigmoid, tanh
 from ...engine.ops.indexing import one_hot
 from ...engine.ops.products import linear
 from ...engine.ops.reductions import log_softmax, softmax
 from ...engine.ops.shaping import pad
-from .activation import elu, gelu, leaky_relu, logsigmoid, mish, silu, softplus
+from .activation import elu, gelu, leaky_relu, logsigmoid, mish, relu, silu, softplus
 from .attention import attention_weights, scaled_dot_product_attention
 from .dropout import dropout, dropout1d, dropout2d
 from .embedding import embedding

@@ -1,6 +1,7 @@
 """Activation functions, element by element.
 
-``relu``, ``sigmoid``, ``tanh`` and ``softmax`` are the engine's.
+``sigmoid``, ``tanh`` and ``softmax`` are the engine's. ``inplace`` is accepted so that PyTorch's
+scripts run; the result is always a new tensor.
 """
 
 from __future__ import annotations
@@ -8,11 +9,28 @@ from __future__ import annotations
 import math
 
 from ...engine.ops.arithmetic import where
-from ...engine.ops.functions import erf, expm1, sigmoid, softplus as _softplus, tanh
+from ...engine.ops.functions import (
+    erf,
+    expm1,
+    relu as _relu,
+    sigmoid,
+    softplus as _softplus,
+    tanh,
+)
 from ...engine.tensor import Tensor
 
 
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """``max(x, 0)``; its gradient at 0 is 0.
+
+    Example:
+        >>> F.relu(gu.tensor([-1.0, 2.0])).tolist()
+        [0.0, 2.0]
+    """
+    return _relu(input)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """``x`` where positive, ``negative_slope * x`` elsewhere (Maas et al., 2013).
 
     Example:
@@ -22,7 +40,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     return where(input > 0, input, input * negative_slope)
 
 
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """``x`` where positive, ``alpha * (exp(x) - 1)`` elsewhere (Clevert et al., 2016).
 
     Example:
@@ -55,7 +73,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     raise ValueError(f"gelu: approximate={approximate!r}; expected 'none' or 'tanh'")
 
 
-def silu(input: Tensor) -> Tensor:
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * sigmoid(x)``, also called Swish (Elfwing et al., 2018; Ramachandran et al., 2017).
 
     Example:
@@ -87,7 +105,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     return -_softplus(-input)
 
 
-def mish(input: Tensor) -> Tensor:
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
     """``x * tanh(softplus(x))`` (Misra, 2019).
 
     Example:

@@ -31,13 +31,19 @@ def _drop(
 
 
 def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Each element set to 0 with probability ``p``, else divided by ``1 - p``.
 
     Args:
         p: probability of a zero.
         training: false returns the input.
+        inplace: accepted so that scripts run; the result is always a new tensor.
         generator: where the random numbers come from; default: the one that ``manual_seed`` seeds.
 
     Raises:
@@ -51,7 +57,12 @@ def dropout(
 
 
 def dropout1d(
-    input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Whole channels of sequences set to 0 (Tompson et al., 2015). Arguments as for ``dropout``.
 
@@ -66,7 +77,12 @@ def dropout1d(
 
 
 def dropout2d(
-    input: Tensor, p: float = 0.5, training: bool = True, *, generator: Generator | None = None
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Whole channels of images set to 0. Arguments as for ``dropout``.
 

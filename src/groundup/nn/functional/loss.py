@@ -6,7 +6,8 @@ beside an input of shape (N,) is a mistake, not a wish. And a loss that PyTorch 
 so and names its paper.
 
 Everything that starts from logits goes through ``log_softmax`` or ``softplus`` and stays finite and
-exact for logits of any size, with first and second derivatives that are right at zero too.
+exact for logits of any size, with first and second derivatives that are right at zero too. Under
+``autocast`` losses are computed in float32.
 
 Shapes: N examples, C classes, * any dimensions.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import math
 
+from ...engine.autocast import in_float32
 from ...engine.ops.arguments import floating, outside
 from ...engine.ops.arithmetic import where
 from ...engine.ops.creation import arange
@@ -65,6 +67,7 @@ def check_same_shape(name: str, input: Tensor, target: Tensor) -> None:
 # ---------------------------------------------------------------------------------- regression
 
 
+@in_float32
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Squared difference, averaged: ``(input - target)^2``.
 
@@ -86,6 +89,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return reduced(error * error, reduction)
 
 
+@in_float32
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Absolute difference, averaged; its gradient is 0 where the two are equal.
 
@@ -106,6 +110,7 @@ def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return reduced((input - target).abs(), reduction)
 
 
+@in_float32
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0
 ) -> Tensor:
@@ -137,6 +142,7 @@ def _huber(error: Tensor, delta: float) -> Tensor:
     return near * (error - near * 0.5)
 
 
+@in_float32
 def smooth_l1_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
@@ -167,6 +173,7 @@ def smooth_l1_loss(
 # ------------------------------------------------------------------------ yes or no: two classes
 
 
+@in_float32
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -209,6 +216,7 @@ def _limited_log(x: Tensor) -> Tensor:
     return where(within, log(where(within, x, 1)), -100)
 
 
+@in_float32
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -244,6 +252,7 @@ def binary_cross_entropy_with_logits(
     return reduced(loss if weight is None else loss * weight, reduction)
 
 
+@in_float32
 def focal_loss(
     input: Tensor,
     target: Tensor,
@@ -292,6 +301,7 @@ def _check_gamma(name: str, gamma: float) -> None:
 # --------------------------------------------------------------------------------- many classes
 
 
+@in_float32
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -326,6 +336,7 @@ def nll_loss(
     return _mean_over(share, _surprise(input, d, label, share), d, reduction)
 
 
+@in_float32
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -366,12 +377,14 @@ def cross_entropy(
         log_p = log_softmax(input, d)
         return _soft_cross_entropy(log_p, target, weight, ignore_index, reduction, label_smoothing)
     _check_labels("cross_entropy", input, d, target, weight, ignore_index)
-    kept = share = target != ignore_index
+    kept = target != ignore_index
     loss = fused.cross_entropy(floating(input), target, dim=d, ignored=ignore_index)
     if weight is not None:
         label = where(kept, target.long(), 0)
         share = where(kept, indexing.index(weight, label, dims=(0,)).to(loss.dtype), 0)
         loss = loss * share
+    else:
+        share = kept.to(loss.dtype)
     if label_smoothing:
         every = -log_softmax(input, d)
         every = every if weight is None else every * _along(weight, d, every)
@@ -474,6 +487,7 @@ def _soft_cross_entropy(
     return reduced(-(target * log_p).sum(d), reduction)
 
 
+@in_float32
 def multiclass_focal_loss(
     input: Tensor,
     target: Tensor,
@@ -515,6 +529,7 @@ def multiclass_focal_loss(
     return _mean_over(share, loss, d, reduction)
 
 
+@in_float32
 def kl_div(
     input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False
 ) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+from ...engine.autocast import in_float32
 from ...engine.ops.arithmetic import clamp, where
 from ...engine.ops.creation import arange
 from ...engine.ops.functions import softplus
@@ -86,6 +87,7 @@ def info_nce(
     return loss
 
 
+@in_float32
 def _choose(logits: Tensor, positives: Tensor | None, reduction: str) -> Tensor:
     if positives is None:
         return cross_entropy(logits, arange(logits.shape[0]), reduction=reduction)
@@ -98,6 +100,7 @@ def _choose(logits: Tensor, positives: Tensor | None, reduction: str) -> Tensor:
     return reduced(loss, reduction)
 
 
+@in_float32
 def reconstruction_loss(
     input: Tensor, target: Tensor, kind: str = "bernoulli", reduction: str = "mean"
 ) -> Tensor:
@@ -132,6 +135,7 @@ def reconstruction_loss(
     return reduced(_per_example(loss), reduction)
 
 
+@in_float32
 def gaussian_kl(mean: Tensor, log_variance: Tensor, reduction: str = "mean") -> Tensor:
     """Divergence of N(mean, variance) from N(0, 1), summed over each example.
 

@@ -6,6 +6,8 @@ They differ in what the mean is taken over. For an input (N, C, H, W):
     layer_norm   the last dimensions         Ba et al., 2016
     group_norm   H, W and a group of C       Wu and He, 2018
     rms_norm     as layer_norm, without subtracting the mean    Zhang and Sennrich, 2019
+
+The result has the input's dtype. Statistics of float16 inputs are computed in float32.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ...engine.autocast import widened
 from ...engine.autograd import no_grad
+from ...engine.ops.arguments import to_dtype
 from ...engine.ops.reductions import standardize
 from ...engine.tensor import Tensor
 
@@ -64,22 +68,41 @@ def batch_norm(
         scale = scale if weight is None else scale * weight
         shift = -running_mean * scale
         shift = shift if bias is None else shift + bias
-        return input * scale.reshape(shape) + shift.reshape(shape)
+        return to_dtype(input * scale.reshape(shape) + shift.reshape(shape), input.dtype)
     if input.numel() <= channels:
         raise ValueError(
             f"batch_norm: input {input.shape} has one value for each channel; the variance of a "
             "training batch needs more (use a larger batch, or eval())"
         )
     dims = (0, *range(2, n))
+    known: tuple[Tensor, ...] = ()
     if running_mean is not None and running_var is not None:
         with no_grad():
-            mean, variance = input.mean(dims), input.var(dims)
-            running_mean.assign(running_mean.lerp(mean, momentum))
-            running_var.assign(running_var.lerp(variance, momentum))
-    output = standardize(input, dims, eps)
+            x = widened(input)
+            mean = x.mean(dims, keepdim=True)
+            centred = x - mean
+            variance = (centred * centred).mean(dims, keepdim=True)
+            known = mean, variance
+            n_values = input.numel() // channels
+            unbiased = variance.reshape(channels) * (n_values / (n_values - 1))
+            running_mean.assign(running_mean.lerp(mean.reshape(channels), momentum))
+            running_var.assign(running_var.lerp(unbiased, momentum))
+    return _affine(standardize(input, dims, eps, known), weight, bias, shape)
+
+
+def _affine(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, shape: tuple[int, ...] | None = None
+) -> Tensor:
+    """Scale and shift, in the dtype of ``x``.
+
+    Args:
+        shape: what weight and bias are reshaped to, so that they broadcast.
+    """
     if weight is not None:
-        output = output * weight.reshape(shape)
-    return output if bias is None else output + bias.reshape(shape)
+        x = x * to_dtype(weight if shape is None else weight.reshape(shape), x.dtype)
+    if bias is not None:
+        x = x + to_dtype(bias if shape is None else bias.reshape(shape), x.dtype)
+    return x
 
 
 def layer_norm(
@@ -106,10 +129,8 @@ def layer_norm(
         >>> F.layer_norm(gu.tensor([1.0, 3.0]), (2,), eps=0.0).tolist()
         [-1.0, 1.0]
     """
-    output = standardize(input, _last_dims("layer_norm", input, normalized_shape), eps)
-    if weight is not None:
-        output = output * weight
-    return output if bias is None else output + bias
+    dims = _last_dims("layer_norm", input, normalized_shape)
+    return _affine(standardize(input, dims, eps), weight, bias)
 
 
 def rms_norm(
@@ -137,8 +158,9 @@ def rms_norm(
     """
     dims = _last_dims("rms_norm", input, normalized_shape)
     added = _EPSILON[input.dtype.itemsize] if eps is None else eps
-    output = input * ((input * input).mean(dims, keepdim=True) + added).rsqrt()
-    return output if weight is None else output * weight
+    x = widened(input)
+    output = x * ((x * x).mean(dims, keepdim=True) + added).rsqrt()
+    return _affine(to_dtype(output, input.dtype), weight, None)
 
 
 def _last_dims(name: str, x: Tensor, normalized_shape: Sequence[int]) -> tuple[int, ...]:
@@ -182,7 +204,4 @@ def group_norm(
         )
     size = math.prod(shape[1:]) // num_groups
     output = standardize(input.reshape(shape[0], num_groups, size), 2, eps).reshape(shape)
-    channels = (1, shape[1], *(1,) * (len(shape) - 2))
-    if weight is not None:
-        output = output * weight.reshape(channels)
-    return output if bias is None else output + bias.reshape(channels)
+    return _affine(output, weight, bias, (1, shape[1], *(1,) * (len(shape) - 2)))

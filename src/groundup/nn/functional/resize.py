@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from ...engine.ops.creation import tensor
+from ...engine.ops.products import product
 from ...engine.tensor import Tensor
 
 Weights = list[list[tuple[int, float]]]
@@ -25,7 +26,7 @@ def _weigh(x: Tensor, d: int, weights: Weights) -> Tensor:
     for i, reads in enumerate(weights):
         for j, weight in reads:
             matrix[j][i] += weight
-    return (x.movedim(d, -1) @ tensor(matrix, dtype=x.dtype)).movedim(-1, d)
+    return product(x.movedim(d, -1), tensor(matrix, dtype=x.dtype)).movedim(-1, d)
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Counts) -> Tensor:
