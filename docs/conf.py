@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import re
 from importlib.metadata import version as installed_version
 
 project = "groundup"
@@ -30,6 +31,7 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shape"]
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -41,3 +43,27 @@ html_theme = "furo"
 html_title = f"groundup {release}"
 html_static_path = ["_static"]
 html_copy_source = False
+
+
+def escape_markup(app, what, name, obj, options, lines):
+    """Docstrings are plain text with ``code`` in it; asterisks in shapes are no emphasis."""
+    verbatim: int | None = None  # indentation of the block that is being left alone
+    for i, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if verbatim is not None:
+            if not line.strip() or indent > verbatim:
+                continue
+            verbatim = None
+        if line.lstrip().startswith((">>>", "Example:")):
+            verbatim = indent if line.lstrip().startswith("Example:") else indent - 1
+            continue
+        parts = line.split("``")
+        parts[::2] = [re.sub(r"(\*|(?<=\w)_(?!\w))", r"\\\1", part) for part in parts[::2]]
+        lines[i] = "``".join(parts)
+        if line.rstrip().endswith("::"):
+            verbatim = indent
+
+
+def setup(app):
+    """Escape before Napoleon reads the sections."""
+    app.connect("autodoc-process-docstring", escape_markup, priority=400)

@@ -1,5 +1,7 @@
 """groundup: neural networks from the ground up, in Python.
 
+::
+
     import groundup as gu
     from groundup import nn, optim
     import groundup.nn.functional as F

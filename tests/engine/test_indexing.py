@@ -51,8 +51,8 @@ def keys(draw: st.DrawFn, shape: Shape) -> tuple[Any, ...]:
             d += 1
         elif kind == "array":
             size = draw(st.sampled_from([common, (1,) * len(common), common[1:]]))
-            signs = draw(positions(2, size)) * n
-            parts.append(draw(positions(n, size)) - signs)
+            below = draw(positions(2, size)) * n  # half of them counted from the end
+            parts.append(np.asarray(draw(positions(n, size)) - below))
             d += 1
         else:
             wide = shape[d : d + draw(st.integers(1, 2))]
@@ -72,6 +72,7 @@ def _consumes(part: Any) -> bool:
 
 def read(x: Array, key: tuple[Any, ...]) -> Array:
     """PyTorch's order with NumPy's tools: numbers and slices first, then the arrays."""
+    key = tuple(p.item() if isinstance(p, np.ndarray) and not p.ndim else p for p in key)
     first: list[Any] = []
     arrays: list[tuple[int, Array]] = []
     used = sum(part.ndim if _is_mask(part) else 1 for part in key if _consumes(part))

@@ -1,5 +1,7 @@
 """Data: sets of arrays and text, splits, a seeded loader, augmentation of small images.
 
+::
+
     from groundup.data import DataLoader, TensorDataset, load_digits
 
     train, validation, test = load_digits(seed=0)

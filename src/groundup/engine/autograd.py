@@ -257,15 +257,13 @@ def backward(
 
     Args:
         gradient: gradient with respect to this tensor, of its shape; may be left out (1) for a
-        tensor
-            of one element.
+            tensor of one element.
         retain_graph: keep the graph for another call; defaults to ``create_graph``.
         create_graph: make the gradients differentiable.
 
     Raises:
         RuntimeError: no gradient is required, the graph was freed, or a tensor that the gradient
-        needs
-            was changed in place.
+            needs was changed in place.
 
     Example:
         >>> import groundup as gu

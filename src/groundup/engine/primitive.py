@@ -56,8 +56,7 @@ class Primitive:
         rule_for: for a variable number of inputs, ``rule_for(i)`` makes the rule of input ``i``.
         view: whether the result may share its input's memory.
         work: multiply-adds of one call, ``work(inputs, output, **static)``; None counts one
-        operation
-            for each output element, 0 marks data movement.
+            operation for each output element, 0 marks data movement.
 
     Example:
         >>> import numpy as np, groundup as gu

@@ -1,10 +1,12 @@
 """Optimizers, learning-rate schedules (``optim.lr_scheduler``) and averages of weights.
 
-optimizer = optim.Adam(model.parameters(), lr=1e-3)
-for x, y in batches:
-    optimizer.zero_grad()
-    F.cross_entropy(model(x), y).backward()
-    optimizer.step()
+::
+
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    for x, y in batches:
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
 """
 
 from . import lr_scheduler

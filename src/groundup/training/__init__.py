@@ -1,5 +1,7 @@
 """Training: a loop short enough to read, callbacks, metrics, checkpoints that resume exactly.
 
+::
+
     from groundup.training import Checkpoint, Progress, accuracy, fit
 
     history = fit(

@@ -411,8 +411,7 @@ def pad(
 
     Raises:
         ValueError: an odd count of numbers, too many, an unknown mode, or a reflection wider than
-        the
-            dimension.
+            the dimension.
 
     Example:
         >>> gu.nn.functional.pad(gu.ones(2), (1, 2), value=9)
