@@ -45,6 +45,9 @@ class set_grad_enabled:
     """
 
     def __init__(self, enabled: bool) -> None:
+        if callable(enabled):
+            name = type(self).__name__
+            raise TypeError(f"{name} was given a function; as a decorator, write @{name}()")
         self.enabled = enabled
         self.before: list[bool] = []
 
@@ -60,7 +63,7 @@ class set_grad_enabled:
 
         @functools.wraps(function)
         def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-            with type(self)(self.enabled):
+            with set_grad_enabled(self.enabled):
                 return function(*args, **kwargs)
 
         return inside

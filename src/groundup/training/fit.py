@@ -40,8 +40,8 @@ def fit(
     """Train a model.
 
     A step is: forward, loss, backward, ``on_backward_end`` of the callbacks (clipping), the
-    optimizer's update. With a ``Checkpoint`` among the callbacks, a run that was killed at any moment and
-    resumed ends with the weights and the history of one that was not, bit for bit.
+    optimizer's update. With a ``Checkpoint`` among the callbacks, a run that was killed at any
+    moment and resumed ends with the weights and the history of one that was not, bit for bit.
 
     Args:
         model: put in training mode at the start.

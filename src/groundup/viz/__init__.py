@@ -1,6 +1,7 @@
-"""Figures and reports from plain numbers.
+"""Figures and reports from plain numbers, and diagrams of networks.
 
-Everything takes NumPy arrays, lists, or anything with ``__array__`` and knows nothing of networks:
+Everything but `network` and `before_and_after` takes NumPy arrays, lists, or anything with
+``__array__`` and knows nothing of networks::
 
     from groundup import viz
 
@@ -14,6 +15,7 @@ from .confusion import confusion_matrix, count_confusion
 from .curves import curves
 from .figure import save, style, to_svg
 from .images import filters, image_grid
+from .network import before_and_after, network
 from .report import Block, Code, Plot, Report, Table
 
 __all__ = [
@@ -22,11 +24,13 @@ __all__ = [
     "Plot",
     "Report",
     "Table",
+    "before_and_after",
     "confusion_matrix",
     "count_confusion",
     "curves",
     "filters",
     "image_grid",
+    "network",
     "save",
     "style",
     "to_svg",

@@ -25,7 +25,7 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 from ..engine.files import write_atomically
-from .svg import inline, legal
+from .svg import inline, legal, on_paper
 
 INK = "#1d1e20"
 """Nearly black: text and axes; inside a page it becomes the page's text colour."""
@@ -187,18 +187,19 @@ def to_svg(figure: Figure, description: str | None = None, prefix: str | None = 
     return inline(_draw_svg(figure), description, prefix, ink=INK)
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+def save(figure: Figure | str, path: str | os.PathLike[str]) -> Path:
     """Write a figure to a file, whole or not at all.
 
     Args:
-        figure: any Matplotlib figure.
-        path: ends in ``.svg`` or ``.png``; missing folders are made. The background is white.
+        figure: any Matplotlib figure, or the text of an SVG file.
+        path: ends in ``.svg`` or, for a Matplotlib figure, ``.png``; missing folders are made. The
+            background is white.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: another ending.
+        ValueError: another ending, or a text that is not SVG.
         OSError: the file cannot be written; an old file of that name is untouched.
 
     Example:
@@ -210,7 +211,11 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         loss.svg
     """
     suffix = Path(path).suffix.lower()
-    if suffix == ".svg":
+    if isinstance(figure, str):
+        if suffix != ".svg":
+            raise ValueError(f"cannot save SVG text as {suffix!r} ({path}): name it .svg")
+        content = on_paper(figure).encode()
+    elif suffix == ".svg":
         content = _draw_svg(figure, facecolor="white").encode()
     elif suffix == ".png":
         content = _draw(figure, "png", facecolor="white", metadata={"Software": None})

@@ -60,7 +60,8 @@ def inline(
         prefix: begins every identifier, so that two drawings of one page do not clash; by default
             made from the content.
         ink: a colour that becomes the page's text colour, in a document without a background; by
-            default the document keeps its colours and stands on white in either theme.
+            default the document keeps its colours and stands on white in either theme, unless its
+            outermost element has ``fill="currentColor"``, which says that it follows the page.
 
     Returns:
         One ``<svg>`` element, on one line but for its texts.
@@ -77,20 +78,14 @@ def inline(
     document = legal(document)
     if prefix is None:
         prefix = f"g{hashlib.sha256(document.encode()).hexdigest()[:8]}-"
-    try:
-        root = ElementTree.fromstring(document)
-    except ElementTree.ParseError as error:
-        raise ValueError(f"not an SVG document: {error}") from error
-    if root.tag != f"{{{SVG}}}svg":
-        raise ValueError(f"not an SVG document: its outermost element is {root.tag!r}")
-
+    root = _parsed(document)
     _strip(root)
     used = _check(root)
     for element in root.iter():
         element.tag = element.tag.removeprefix(f"{{{SVG}}}")
         element.attrib = dict(_rewritten(element, used, prefix, ink))
 
-    paper = "" if ink else "background: white; color: black; "
+    paper = "" if ink or _follows(root) else "background: white; color: black; "
     kept = {
         key: value
         for key, value in root.attrib.items()
@@ -99,6 +94,41 @@ def inline(
     kept["style"] = f"{paper}font-family: {FONTS}; {SHEET_AS_STYLE}; {kept.get('style', '')}"
     root.attrib = {"xmlns": SVG, "role": "img", "aria-label": legal(description), **kept}
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def on_paper(document: str) -> str:
+    """A document that can stand alone: white behind it if it follows the colour of a page.
+
+    Args:
+        document: the text of an SVG file.
+
+    Raises:
+        ValueError: the document is not SVG.
+
+    Example:
+        >>> on_paper('<svg xmlns="http://www.w3.org/2000/svg" fill="currentColor"/>')
+        '<svg style="background: white; color: black" xmlns=...
+    """
+    document = legal(document)
+    root = _parsed(document)
+    if _follows(root) and "style" not in root.attrib:
+        return document.replace("<svg", '<svg style="background: white; color: black"', 1)
+    return document
+
+
+def _parsed(document: str) -> ElementTree.Element:
+    try:
+        root = ElementTree.fromstring(document)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"not an SVG document: {error}") from error
+    if root.tag != f"{{{SVG}}}svg":
+        raise ValueError(f"not an SVG document: its outermost element is {root.tag!r}")
+    return root
+
+
+def _follows(root: ElementTree.Element) -> bool:
+    """Whether a document takes its colour from what stands around it."""
+    return root.get("fill") == "currentColor"
 
 
 def _strip(root: ElementTree.Element) -> None:
