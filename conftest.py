@@ -1,6 +1,12 @@
-"""Names that every docstring example may use."""
+"""Names that every docstring example may use, and a Ctrl-C that works."""
+
+import signal
 
 import pytest
+
+# A shell that starts a command in the background makes it deaf to Ctrl-C; the tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -207,7 +207,7 @@ def test_both_binary_cross_entropies_agree_with_the_definition(x: float, y: floa
     found = F.binary_cross_entropy_with_logits(logits, target).item()
     assert math.isclose(found, expected, rel_tol=1e-5, abs_tol=1e-12)
     if 1e-6 < p < 1 - 1e-6:
-        found = F.binary_cross_entropy(gu.tensor([p]).double(), target).item()
+        found = F.binary_cross_entropy(gu.tensor([p], dtype=gu.float64), target).item()
         assert math.isclose(found, expected, rel_tol=1e-5, abs_tol=1e-6)
 
 
