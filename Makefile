@@ -24,7 +24,7 @@ help:  ## List these commands
 setup: $(STAMP)-check  ## Create .venv with everything that development needs, PyTorch excepted
 
 demo: $(STAMP)-data  ## Train on real handwritten digits and write an HTML report
-	@$(BIN)/python -m groundup.experiments.digits
+	@$(BIN)/groundup run digits
 
 test: $(STAMP)-test  ## Run the tests; no PyTorch needed
 	@$(PYTEST) --ignore=tests/peers $(ARGS)

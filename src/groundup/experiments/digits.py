@@ -18,56 +18,43 @@ Flatten, Dense 10", and claims 87 % for the MLP with 8,320 parameters against 94
 1,234 parameters, since the second convolution alone has 16 * 32 * 9 = 4,608 weights.
 
 Every network trains on 60 % of the images with AdamW and a cosine schedule. Learning rates were
-chosen by validation accuracy (20 %) on seeds that are not reported (`--tune` repeats that), each
-network with the same number of trials; the test images (20 %) are looked at once, by the final
-weights. A seed decides the split, the initial weights and the order of the batches.
-
-    python -m groundup.experiments.digits            # five seeds; the last line is the report's
-    path python -m groundup.experiments.digits --tune     # how the learning rates were chosen
-
-Covers R3.8.
+chosen by validation accuracy (20 %) on seeds that are not reported, each network with the same
+number of trials (`groundup run digits --tune` repeats that); the test images (20 %) are looked at
+once, by the final weights. A seed decides the split, the initial weights and the order of the
+batches.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import statistics
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from matplotlib.figure import Figure
 
 import groundup as gu
 import groundup.nn.functional as F
 from groundup import nn, optim, viz
 from groundup.data import DataLoader
 from groundup.data.digits import Digits, load_digits
-from groundup.engine.files import write_atomically
-from groundup.experiments.claims import Claim, mean_interval
+from groundup.experiments import Claim, Results, Trial, Tuned
 from groundup.optim.lr_scheduler import CosineAnnealingLR
-from groundup.training import Callback, Schedule, accuracy, fit, predict
+from groundup.training import Schedule, accuracy, predict
 
-
-@dataclass
-class Config:
-    """What the experiment can be run with."""
-
-    seeds: int = 5
-    epochs: int = 40
-    batch_size: int = 64
-    weight_decay: float = 0.01
-    learning_rates: dict[str, float] = field(
-        default_factory=lambda: {"Softmax regression": 0.1, "MLP": 0.03, "CNN": 0.01}
-    )
+LESSON = 8  # R3.8
+SEEDS = range(5)
+TUNING_SEEDS = (100, 101, 102)
+LABELS = {
+    "majority": "Majority class",
+    "neighbour": "Nearest neighbour",
+    "softmax": "Softmax regression",
+    "test_accuracy": "test accuracy (%)",
+    "validation_accuracy": "validation accuracy (%)",
+    "seconds": "training time (s)",
+    "epoch_loss": "cross-entropy (nats)",
+}
+OBJECTIVE = "CNN/validation_accuracy"
 
 
 # The networks
@@ -97,10 +84,37 @@ def cnn() -> nn.Sequential:
 
 
 NETWORKS: dict[str, Callable[[], nn.Sequential]] = {
-    "Softmax regression": softmax_regression,
+    "softmax": softmax_regression,
     "MLP": mlp,
     "CNN": cnn,
 }
+
+
+@dataclass
+class Config:
+    """What the experiment can be run with.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images for one step.
+        weight_decay: of AdamW.
+        networks: which to train, of softmax, MLP and CNN.
+        lr: the learning rate of each network.
+    """
+
+    epochs: int = 40
+    batch_size: int = 64
+    weight_decay: float = 0.01
+    networks: tuple[str, ...] = tuple(NETWORKS)
+    lr: dict[str, float] = field(default_factory=lambda: {"softmax": 0.1, "MLP": 0.03, "CNN": 0.01})
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError(
+                f"epochs {self.epochs}, batch_size {self.batch_size}: expected at least 1 of each"
+            )
+        if unknown := set(self.networks) - set(NETWORKS):
+            raise ValueError(f"no network {', '.join(unknown)}: there are {', '.join(NETWORKS)}")
 
 
 def split(seed: int) -> Digits:
@@ -108,82 +122,17 @@ def split(seed: int) -> Digits:
     return load_digits((0.6, 0.2, 0.2), seed)
 
 
-# Training one network
-
-
-@dataclass
-class Outcome:
-    """What one network did with one seed; the curves are by epoch."""
-
-    network: str
-    seed: int
-    validation_accuracy: float
-    test_accuracy: float
-    seconds: float
-    curves: dict[str, list[float]]
-    model: nn.Sequential
-    labels: list[int]
-    predictions: list[int]
-
-
-class Advance(Callback):
-    """Moves a progress bar by one for every epoch."""
-
-    def __init__(self, tick: Callable[[], object]) -> None:
-        self.tick = tick
-
-    def on_epoch_end(self, *_: Any) -> None:
-        """Move it."""
-        self.tick()
-
-
-def train(
-    network: str, seed: int, config: Config, learning_rate: float, tick: Callable[[], object]
-) -> Outcome:
-    """Train one network with one seed; the test images are used once, at the end."""
-    digits = split(seed)
-    gu.manual_seed(seed)
-    model = NETWORKS[network]()
-    optimizer = optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=config.weight_decay)
-    schedule = CosineAnnealingLR(optimizer, T_max=config.epochs)
-    start = time.perf_counter()
-    history = fit(
-        model,
-        F.cross_entropy,
-        optimizer,
-        DataLoader(digits.train, batch_size=config.batch_size, shuffle=True),
-        epochs=config.epochs,
-        validation=[digits.validation.tensors],
-        metrics={"accuracy": accuracy},
-        callbacks=[Schedule(schedule, per="epoch"), Advance(tick)],
-    )
-    seconds = time.perf_counter() - start
-    scores, labels = predict(model, [digits.test.tensors])
-    predictions = scores.argmax(dim=1)
-    return Outcome(
-        network,
-        seed,
-        history.epochs["validation_accuracy"][-1],
-        (predictions == labels).double().mean().item(),
-        seconds,
-        history.epochs,
-        model,
-        labels.tolist(),
-        predictions.tolist(),
-    )
-
-
 # What needs no training
 
 
 def majority(digits: Digits) -> float:
-    """Always the commonest digit of the training images."""
+    """How often the commonest digit of the training images is right."""
     common = statistics.mode(digits.train.tensors[1].tolist())
     return (digits.test.tensors[1] == common).double().mean().item()
 
 
 def nearest_neighbour(digits: Digits) -> float:
-    """The label of the training image at the smallest Euclidean distance."""
+    """How often the training image at the smallest Euclidean distance has the right label."""
     (x, y), (points, labels) = digits.train.tensors, digits.test.tensors
     x, points = x.flatten(1), points.flatten(1)
     # |a - b|^2 = |a|^2 - 2 a.b + |b|^2, and |a|^2 does not change which b is nearest
@@ -191,143 +140,106 @@ def nearest_neighbour(digits: Digits) -> float:
     return (y[distances.argmin(dim=1)] == labels).double().mean().item()
 
 
-def tune(config: Config, console: Console) -> None:
-    """Show validation accuracy by learning rate, on seeds that are not reported."""
-    rates, seeds = (0.001, 0.003, 0.01, 0.03, 0.1), (100, 101, 102)
-    table = Table("network", "learning rate", "validation accuracy, mean of 3 seeds")
-    with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("trying", total=len(NETWORKS) * len(rates) * 3 * config.epochs)
-        for network in NETWORKS:
-            for rate in rates:
-                found = [
-                    train(network, seed, config, rate, lambda: progress.advance(bar))
-                    for seed in seeds
-                ]
-                mean = statistics.fmean(outcome.validation_accuracy for outcome in found)
-                table.add_row(network, f"{rate:g}", f"{mean:.2%}")
-    console.print(table)
+# The experiment
 
 
-# The whole experiment
+def percent_correct(output: gu.Tensor, target: gu.Tensor) -> float:
+    """Accuracy in percent."""
+    return 100 * accuracy(output, target)
 
 
-@dataclass
-class Result:
-    """All outcomes, by network, and the baselines, a value for each seed."""
-
-    outcomes: dict[str, list[Outcome]]
-    baselines: dict[str, list[float]]
-
-    def parameters(self, network: str) -> int:
-        """How many numbers a network learns."""
-        return sum(p.numel() for p in self.outcomes[network][0].model.parameters())
-
-    def accuracies(self, network: str) -> list[float]:
-        """Test accuracy in percent, for each seed."""
-        return [100 * outcome.test_accuracy for outcome in self.outcomes[network]]
-
-
-def run(config: Config, console: Console) -> Result:
-    """Train every network with every seed."""
-    result = Result({network: [] for network in NETWORKS}, {})
-    with Progress(console=console, transient=True) as progress:
-        bar = progress.add_task("", total=config.seeds * len(NETWORKS) * config.epochs)
-        for seed in range(config.seeds):
-            for network in NETWORKS:
-                progress.update(bar, description=f"{network}, seed {seed}")
-                rate = config.learning_rates[network]
-                outcome = train(network, seed, config, rate, lambda: progress.advance(bar))
-                result.outcomes[network].append(outcome)
-    splits = [split(seed) for seed in range(config.seeds)]
-    result.baselines = {
-        "Majority class": [100 * majority(digits) for digits in splits],
-        "Nearest neighbour": [100 * nearest_neighbour(digits) for digits in splits],
+def run(config: Config, seed: int, run: Trial) -> dict[str, float]:
+    """Train every network with one seed; the test images are used once, at the end."""
+    digits = split(seed)
+    metrics = {
+        "majority/test_accuracy": 100 * majority(digits),
+        "neighbour/test_accuracy": 100 * nearest_neighbour(digits),
     }
-    return result
+    predictions = {"labels": digits.test.tensors[1]}
+    for name in config.networks:
+        gu.manual_seed(seed)
+        model = NETWORKS[name]()
+        optimizer = optim.AdamW(
+            model.parameters(), lr=config.lr[name], weight_decay=config.weight_decay
+        )
+        schedule = CosineAnnealingLR(optimizer, T_max=config.epochs)
+        history = run.fit(
+            name,
+            model,
+            F.cross_entropy,
+            optimizer,
+            DataLoader(digits.train, batch_size=config.batch_size, shuffle=True),
+            epochs=config.epochs,
+            validation=[digits.validation.tensors],
+            metrics={"accuracy": percent_correct},
+            callbacks=[Schedule(schedule, per="epoch")],
+        )
+        scores, labels = predict(model, [digits.test.tensors])
+        predictions[name] = scores.argmax(dim=1)
+        metrics |= {
+            f"{name}/test_accuracy": 100 * (predictions[name] == labels).double().mean().item(),
+            f"{name}/validation_accuracy": history.epochs["validation_accuracy"][-1],
+            f"{name}/parameters": sum(p.numel() for p in model.parameters()),
+            f"{name}/seconds": run.seconds[name],
+        }
+    run.save("predictions", **predictions)
+    return metrics
 
 
-def claims(result: Result) -> list[Claim]:
-    """The source document's claims beside what was measured."""
-    small, large = result.parameters("CNN"), result.parameters("MLP")
-    cnn_accuracy, mlp_accuracy = result.accuracies("CNN"), result.accuracies("MLP")
-    gains = [a - b for a, b in zip(cnn_accuracy, mlp_accuracy, strict=True)]
-    return [
-        Claim("the MLP reaches 87 % test accuracy", 87, "at least", mlp_accuracy, " %", 1),
-        Claim("the CNN reaches 94 % test accuracy", 94, "at least", cnn_accuracy, " %", 1),
-        Claim("the CNN is 7 points better than the MLP", 7, "at least", gains, " points", 1),
-        Claim("the MLP has 8,320 parameters", 8320, "equals", [large]),
-        Claim("the CNN has 1,234 parameters", 1234, "equals", [small]),
-        Claim("the CNN has 6.7 times fewer parameters", 6.7, "equals", [large / small], "", 1),
-    ]
+# How the learning rates were chosen: the same trials for each network
 
-
-# Showing it
-
-
-def rows(result: Result) -> list[tuple[str, str, str, str]]:
-    """Name, test accuracy with interval, parameters and training time of each model."""
-    found = []
-    for name, values in result.baselines.items():
-        found.append((name, _percent(values), "0", "–"))
-    for name, outcomes in result.outcomes.items():
-        seconds = statistics.median(outcome.seconds for outcome in outcomes)
-        count = f"{result.parameters(name):,}"
-        found.append((name, _percent(result.accuracies(name)), count, f"{seconds:.1f} s"))
-    return found
-
-
-def _percent(values: list[float]) -> str:
-    interval = mean_interval(values)
-    return f"{interval.mean:.1f} % ({interval.low:.1f} to {interval.high:.1f})"
-
-
-COLUMNS = ("model", "test accuracy (95 % interval)", "parameters", "training time, median")
-CLAIM_COLUMNS = ("claim of the source document", "claimed", "measured", "verdict")
-
-
-def show(result: Result, config: Config, console: Console) -> None:
-    """Print both tables."""
-    table = Table(*COLUMNS, title=f"8x8 digits, {config.seeds} seeds, {config.epochs} epochs")
-    for row in rows(result):
-        table.add_row(*row)
-    console.print(table)
-    table = Table(*CLAIM_COLUMNS)
-    for claim in claims(result):
-        table.add_row(*claim.cells())
-    console.print(table)
-
-
-def curves_figure(result: Result) -> Any:
-    """Validation accuracy of every network by epoch."""
-    return viz.curves(
-        {
-            name: 100 * _by_epoch(found, "validation_accuracy")
-            for name, found in result.outcomes.items()
-        },
-        "Epoch",
-        "Validation accuracy (%)",
+TUNED = [
+    Tuned(
+        f"lr.{name}",
+        (0.001, 0.003, 0.01, 0.03, 0.1),
+        f"{name}/validation_accuracy",
+        given={"networks": (name,)},
     )
+    for name in NETWORKS
+]
 
 
-def loss_figure(result: Result) -> Any:
-    """Training and validation loss by epoch, of the two networks that are compared."""
-    series = {}
-    for name in ("MLP", "CNN"):
-        series[f"{name}, training"] = _by_epoch(result.outcomes[name], "loss")
-        series[f"{name}, validation"] = _by_epoch(result.outcomes[name], "validation_loss")
-    return viz.curves(series, "Epoch", "Cross-entropy (nats)", log_y=True)
+# What the source document claims
+
+SOURCE = "Layer 1 completion roadmap, example 8, expected output"
+CLAIMS = [
+    Claim(
+        "mlp-accuracy", "the MLP reaches 87 % test accuracy", SOURCE, 87,
+        "MLP/test_accuracy", unit=" %", digits=1,
+    ),
+    Claim(
+        "cnn-accuracy", "the CNN reaches 94 % test accuracy", SOURCE, 94,
+        "CNN/test_accuracy", unit=" %", digits=1,
+    ),
+    Claim(
+        "cnn-gain", "the CNN is 7 points better than the MLP", SOURCE, 7,
+        "CNN/test_accuracy", minus="MLP/test_accuracy", unit=" points", digits=1,
+    ),
+    Claim(
+        "mlp-parameters", "the MLP has 8,320 parameters", SOURCE, 8320,
+        "MLP/parameters", "equals", estimate="exact",
+    ),
+    Claim(
+        "cnn-parameters", "the CNN has 1,234 parameters", SOURCE, 1234,
+        "CNN/parameters", "equals", estimate="exact",
+    ),
+    Claim(
+        "fewer-parameters", "the CNN has 6.7 times fewer parameters", SOURCE, 6.7,
+        "MLP/parameters", "equals", over="CNN/parameters", estimate="exact", digits=1,
+    ),
+]  # fmt: skip
 
 
-def _by_epoch(outcomes: list[Outcome], key: str) -> np.ndarray:
-    return np.array([outcome.curves[key] for outcome in outcomes])
+# What the report shows besides tables and curves
 
 
-def mistakes_figure(result: Result, network: str, most: int = 40) -> Any:
+def mistakes_figure(results: Results, network: str, most: int = 40) -> Figure | None:
     """The test images that a network misread, with what it took them for."""
     images, titles = [], []
-    for outcome in result.outcomes[network]:
-        pixels = split(outcome.seed).test.tensors[0].numpy()
-        pairs = zip(outcome.labels, outcome.predictions, strict=True)
+    for seed, outcome in results.outcomes.items():
+        pixels = split(seed).test.tensors[0].numpy()
+        found = outcome.tensors("predictions")
+        pairs = zip(found["labels"].tolist(), found[network].tolist(), strict=True)
         for i, (label, prediction) in enumerate(pairs):
             if label != prediction:
                 images.append(pixels[i, 0])
@@ -337,107 +249,49 @@ def mistakes_figure(result: Result, network: str, most: int = 40) -> Any:
     return viz.image_grid(np.array(images[:most]), titles[:most], columns=8, ink=True)
 
 
-def report(result: Result, config: Config, path: Path) -> Path:
-    """One HTML page: tables, curves, confusions, mistakes, filters, layers."""
-    page = viz.Report(
-        "Reading handwritten digits",
-        f"A CNN and an MLP on 1,797 real 8x8 images: {config.seeds} seeds, {config.epochs} epochs",
-    )
-    page.section(
-        "Result",
-        viz.Table(COLUMNS, rows(result), caption="Mean over seeds with Student's t interval."),
-        viz.Table(
-            CLAIM_COLUMNS,
-            [claim.cells() for claim in claims(result)],
-            caption="A claim is judged by the interval: refuted if the interval excludes it.",
-        ),
-    )
-    page.section(
-        "Learning",
-        viz.Plot(loss_figure(result), "Loss by epoch: mean over seeds and its interval."),
-        viz.Plot(curves_figure(result), "Accuracy on the validation images by epoch."),
-    )
-    for network in ("CNN", "MLP"):
-        outcomes = result.outcomes[network]
-        labels = [label for outcome in outcomes for label in outcome.labels]
-        predictions = [p for outcome in outcomes for p in outcome.predictions]
-        counts = viz.count_confusion(labels, predictions, range(10))
-        wrong = sum(a != b for a, b in zip(labels, predictions, strict=True))
-        blocks: list[Any] = [
-            f"Over all seeds the {network} read {len(labels):,} test images, "
-            f"{wrong:,} of them wrongly.",
-            viz.Plot(viz.confusion_matrix(counts, range(10)), "Test images, all seeds."),
-        ]
-        if (figure := mistakes_figure(result, network)) is not None:
-            blocks.append(viz.Plot(figure, "Misread test images (the first 40)."))
-        page.section(f"Mistakes of the {network}", *blocks)
-    model = result.outcomes["CNN"][0].model
-    page.section(
-        "What the CNN learned",
-        viz.Plot(
-            viz.filters(model[0].weight.detach().numpy()),
-            "The 16 kernels of the first convolution (seed 0).",
-        ),
-        viz.Plot(
-            viz.filters(model[3].weight.detach().numpy()),
-            "The second convolution: a row for each of 32 outputs, a column for each of 16 inputs.",
-        ),
-    )
-    for network in ("CNN", "MLP"):
-        summary = result.outcomes[network][0].model.summary(gu.zeros(1, 1, 8, 8))
-        page.section(f"Layers of the {network}", viz.Code(str(summary), "For one image."))
-    page.section(
-        "How it was run",
-        viz.Table(("what", "value"), [(k, str(v)) for k, v in environment(config).items()]),
-    )
-    return page.write(path)
+def mistakes(results: Results, network: str) -> list[viz.Block]:
+    """The confusions and the misread images of a network, all seeds together."""
+    labels, predictions = [], []
+    for outcome in results.outcomes.values():
+        found = outcome.tensors("predictions")
+        labels += found["labels"].tolist()
+        predictions += found[network].tolist()
+    wrong = sum(a != b for a, b in zip(labels, predictions, strict=True))
+    counts = viz.count_confusion(labels, predictions, range(10))
+    blocks: list[viz.Block] = [
+        f"Over all seeds the {network} read {len(labels):,} test images, {wrong:,} of them "
+        "wrongly.",
+        viz.Plot(viz.confusion_matrix(counts, range(10)), "Test images, all seeds."),
+    ]
+    if (figure := mistakes_figure(results, network)) is not None:
+        blocks.append(viz.Plot(figure, "Misread test images (the first 40)."))
+    return blocks
 
 
-def environment(config: Config) -> dict[str, Any]:
-    """What the figures depend on besides the seed."""
-    return {
-        "command": "python -m groundup.experiments.digits",
-        "groundup": gu.__version__,
-        "Python": platform.python_version(),
-        "NumPy": np.__version__,
-        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        **asdict(config),
-    }
-
-
-def main() -> None:
-    """Run from the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--seeds", type=int, default=Config.seeds, help="how many seeds (default 5)"
-    )
-    parser.add_argument("--epochs", type=int, default=Config.epochs, help="default 40")
-    parser.add_argument("--folder", type=Path, default=Path("runs/digits"), help="where files go")
-    parser.add_argument("--tune", action="store_true", help="show how learning rates were chosen")
-    options = parser.parse_args()
-    if options.seeds < 1 or options.epochs < 1:
-        parser.error(
-            f"--seeds {options.seeds} --epochs {options.epochs}: expected at least 1 of each"
+def sections(results: Results) -> list[tuple[str, list[viz.Block]]]:
+    """Confusions, misread images, learned filters and layers."""
+    shown = [name for name in ("CNN", "MLP") if name in results.config.networks]
+    found = [(f"Mistakes of the {name}", mistakes(results, name)) for name in shown]
+    if "CNN" in shown:
+        seed, first = next(iter(results.outcomes.items()))
+        weights = first.weights("CNN")
+        found.append(
+            (
+                "What the CNN learned",
+                [
+                    viz.Plot(
+                        viz.filters(weights["0.weight"].numpy()),
+                        f"The 16 kernels of the first convolution (seed {seed}).",
+                    ),
+                    viz.Plot(
+                        viz.filters(weights["3.weight"].numpy()),
+                        "The second convolution: a row for each of 32 outputs, a column for each "
+                        "of 16 inputs.",
+                    ),
+                ],
+            )
         )
-    config = Config(seeds=options.seeds, epochs=options.epochs)
-    console = Console()
-    if options.tune:
-        tune(config, console)
-        return
-    result = run(config, console)
-    show(result, config, console)
-    numbers = {
-        "environment": environment(config),
-        "models": [dict(zip(COLUMNS, row, strict=True)) for row in rows(result)],
-        "claims": [
-            dict(zip(CLAIM_COLUMNS, claim.cells(), strict=True)) for claim in claims(result)
-        ],
-    }
-    folder: Path = options.folder
-    write_atomically(folder / "result.json", json.dumps(numbers, indent=2).encode())
-    viz.save(curves_figure(result), folder / "accuracy.svg")
-    print(report(result, config, folder / "report.html"))
-
-
-if __name__ == "__main__":
-    main()
+    for name in shown:
+        summary = NETWORKS[name]().summary(gu.zeros(1, 1, 8, 8))
+        found.append((f"Layers of the {name}", [viz.Code(str(summary), "For one image.")]))
+    return found

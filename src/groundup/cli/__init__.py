@@ -1,0 +1,11 @@
+"""The command line: `groundup list | run | verify | sweep | report | compare | export | dashboard`.
+
+`groundup COMMAND --help` explains each with examples, `groundup --install-completion` teaches them
+to the shell, and `messages` has the exit codes.
+"""
+
+# ruff: noqa: I001 - the order of imports is that of the commands in the help
+from . import run, verify, sweep, show
+from .app import app
+
+__all__ = ["app", "run", "show", "sweep", "verify"]

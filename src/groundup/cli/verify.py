@@ -1,0 +1,127 @@
+"""`groundup verify`: measure the claims and rewrite the page of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from ..experiments import results_page
+from ..experiments.experiment import entries, find, load
+from ..experiments.report import write_report
+from ..experiments.runner import Results, run_seeds
+from ..runs import RunsError, Store, runs_folder
+from .app import Json, RunsFolder, app, complete_experiment, examples
+from .messages import REFUTED, Stopped, fail, output, plain, print_json, shown, status, usage
+from .run import results_json, runs_option
+
+
+@app.command(epilog=examples("groundup verify digits", "groundup verify --all --strict"))
+@plain
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[EXPERIMENT...]",
+            help="Names of experiments or chapters.",
+            autocompletion=complete_experiment,
+            show_default=False,
+        ),
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every experiment.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with exit code 3 if a claim is refuted.")
+    ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The page of results; by default docs/results.md, where there is a docs folder.",
+            show_default=False,
+        ),
+    ] = None,
+    runs: RunsFolder = None,
+    json: Json = False,
+) -> None:
+    """Run experiments with all their reporting seeds, judge the claims, rewrite the page.
+
+    Seeds that are done already with the same settings and the same code are not run again, so a
+    verification that was stopped goes on where it was when it is asked for again.
+    """
+    chosen = _chosen(names or [], all_)
+    if page is None:
+        docs = Path("docs")
+        page = (docs if docs.is_dir() else runs_folder(runs)) / "results.md"
+    records, found, failed = results_page.read(page), [], []
+    with Store(runs) as store:
+        for number, name in enumerate(chosen, 1):
+            status().print(f"{name} ({number} of {len(chosen)})")
+            try:
+                results = _verified(name, store)
+            except KeyboardInterrupt as error:
+                words = " ".join(names or ["--all"])
+                raise Stopped(
+                    "what was done is kept. Go on with the same command: "
+                    f"groundup verify {words}{runs_option(runs)}"
+                ) from error
+            except (RunsError, OSError, ImportError):
+                raise
+            except Exception as error:
+                # One broken experiment keeps the others from being verified no more than needed.
+                failed.append(name)
+                status().print(f"{name} failed: {type(error).__name__}: {error}", style="red")
+                continue
+            found.append(results)
+            records[name] = results_page.record(results)
+            results_page.write(page, records, entries())
+    if json:
+        content: dict[str, Any] = {"page": str(page), "failed": failed}
+        print_json({**content, "experiments": [results_json(results) for results in found]})
+    else:
+        _show(found)
+        print(shown(page))
+    if failed:
+        raise fail(f"failed: {', '.join(failed)}; `groundup list --history` names their runs")
+    refuted = [f for results in found for f in results.findings if f.verdict == "refuted"]
+    if strict and refuted:
+        raise fail(f"refuted: {'; '.join(f.claim.text for f in refuted)}", REFUTED)
+
+
+def _verified(name: str, store: Store) -> Results:
+    experiment = load(name)
+    results = run_seeds(
+        experiment,
+        experiment.config(),
+        experiment.seeds,
+        store,
+        reuse=True,
+        tags=["verify"],
+        console=status(),
+    )
+    write_report(results, store)
+    return results
+
+
+def _chosen(names: list[str], all_: bool) -> list[str]:
+    """Experiments by name or chapter, each once, in the order of the course."""
+    if all_ == bool(names):
+        raise usage("name the experiments or chapters to verify, or say --all")
+    known = entries()
+    wanted: set[str] = set()
+    for name in names:
+        chapter = {e.name for e in known if e.chapter == name or e.chapter.startswith(f"{name}.")}
+        wanted |= chapter or {find(name).name}
+    return [entry.name for entry in known if all_ or entry.name in wanted]
+
+
+def _show(found: list[Results]) -> None:
+    table = Table("experiment", "claim", "claimed", "measured", "verdict")
+    for results in found:
+        for finding in results.findings:
+            table.add_row(results.experiment.name, *finding.cells())
+        if not results.findings:
+            table.add_row(results.experiment.name, "makes no claim", "", "", "")
+    if found:
+        output().print(table)
