@@ -1,0 +1,547 @@
+"""The pages in a real browser: what is shown, found, drawn, and reached by keyboard. R12.2."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from groundup.runs import Store
+
+from .browsing import Visit, until
+from .conftest import Served, start, stop
+
+Begin = Callable[..., Visit]
+VIEWS = ("runs", "curves", "layers", "figures", "system", "claims", "compare")
+
+
+def runs_of(served: Served, kind: str, many: int = 99) -> str:
+    return "runs=" + ",".join(served.runs[kind][:many])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_view_opens_without_an_error(visit: Begin, served: Served, scheme: str) -> None:
+    one = visit(color_scheme=scheme)
+    for kind in ("digits", "transformer"):
+        for view in VIEWS:
+            page = one.open(f"/{view}?{runs_of(served, kind)}")
+            page.wait_for_selector("#main :is(table, canvas, figure, .empty)")
+            assert page.locator("[role=alert]:visible").count() == 0
+    page = one.open(f"/run/{served.runs['transformer'][2]}")
+    page.wait_for_selector("text=Why it failed")
+
+
+def test_runs_of_every_kind_are_shown(visit: Begin) -> None:
+    page = visit().open()
+    page.wait_for_selector("table.runs tbody tr")
+    words = page.locator("table.runs tbody .status").all_inner_texts()
+    assert set(words) == {"done", "failed", "stopped", "lost", "queued"}
+
+
+def rows(page: Any) -> list[str]:
+    return page.locator("table.runs tbody tr").evaluate_all("rows => rows.map(r => r.dataset.run)")
+
+
+def test_find_filter_sort(visit: Begin, served: Served) -> None:
+    page = visit().open()
+    page.wait_for_selector("table.runs tbody tr")
+    assert len(rows(page)) == 11
+
+    page.fill("#search", "network=cnn seed=1")
+    until(page, "document.querySelectorAll('table.runs tbody tr').length === 1")
+    assert rows(page) == [served.runs["digits"][4]]
+    page.fill("#search", "no such run")
+    page.wait_for_selector("h2:has-text('No run fits')")
+    page.click(".empty button")
+    until(page, "document.querySelectorAll('table.runs tbody tr').length === 11")
+
+    page.select_option("select[aria-label='Any experiment']", "text_transformer")
+    until(page, "document.querySelectorAll('table.runs tbody tr').length === 4")
+    page.select_option("select[aria-label='Any status']", "done")
+    until(page, "document.querySelectorAll('table.runs tbody tr').length === 1")
+    page.click("text=Clear filters")
+    page.select_option("select[aria-label='Any tag']", "paper")
+    until(page, "document.querySelectorAll('table.runs tbody tr').length === 3")
+    page.click("text=Clear filters")
+
+    def column(sort: str) -> list[str]:
+        with page.expect_event("framenavigated"):
+            page.click(f"[data-sort='{sort}']")
+        index = page.locator(f"th:has([data-sort='{sort}'])").evaluate("cell => cell.cellIndex")
+        return page.locator(f"table.runs tbody tr > :nth-child({index + 1})").all_inner_texts()
+
+    def numbers(texts: list[str]) -> list[float]:
+        return [float(text.replace(",", "")) for text in texts if re.match(r"[\d.]", text)]
+
+    down = numbers(column("metric:loss"))
+    assert down == sorted(down, reverse=True)
+    assert len(down) >= 8
+    up = column("metric:loss")
+    assert numbers(up) == sorted(down)
+    assert numbers(up[: len(down)]) == sorted(down)  # what has no value comes last
+    assert page.get_attribute("th:has([data-sort='metric:loss'])", "aria-sort") == "ascending"
+
+
+def test_columns_can_be_chosen(visit: Begin) -> None:
+    page = visit().open()
+    page.click("text=Columns …")
+    page.fill("dialog input[type=search]", "weight_decay")
+    page.check("dialog label:visible input")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("[data-sort='config:optimizer.weight_decay']")
+    page.reload()
+    page.wait_for_selector("[data-sort='config:optimizer.weight_decay']")
+
+
+def test_many_runs_are_selected_at_once(visit: Begin) -> None:
+    page = visit().open()
+    boxes = page.locator("table.runs tbody input")
+    boxes.nth(1).click()
+    boxes.nth(4).click(modifiers=["Shift"])
+    page.wait_for_selector("text=4 runs selected")
+    page.check("thead input")
+    page.wait_for_selector("text=11 runs selected")
+    page.uncheck("thead input")
+    page.wait_for_selector(".selection", state="hidden")
+
+
+# Curves
+
+
+def colours(page: Any, chart: str) -> set[str]:
+    """Which of the runs' colours are on a chart: those of many pixels."""
+    return set(
+        page.evaluate(
+            """async (chart) => {
+              const { COLOURS, theme } = await import("/static/js/palette.js");
+              const canvas = document.querySelector(`[data-chart="${chart}"] canvas`);
+              const { width, height } = canvas;
+              const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+              return COLOURS[theme()].filter((hex) => {
+                const wanted = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+                let found = 0;
+                for (let i = 0; i < data.length; i += 4) {
+                  const near = wanted.every((value, j) => Math.abs(data[i + j] - value) < 6);
+                  if (near && data[i + 3] > 240) found += 1;
+                }
+                return found > 8;
+              });
+            }""",
+            chart,
+        )
+    )
+
+
+def drawing(page: Any, chart: str) -> str:
+    return page.evaluate(f"document.querySelector('[data-chart=\"{chart}\"] canvas').toDataURL()")
+
+
+def settled(page: Any, chart: str) -> str:
+    """The picture of a chart when it no longer changes."""
+    page.wait_for_selector(f'[data-chart="{chart}"] canvas')
+    page.mouse.move(640, 2)  # a run that is pointed at stands out
+    until(page, "!document.querySelector('[aria-busy=true]')")
+    before = ""
+    while before != (before := drawing(page, chart)):
+        page.wait_for_timeout(200)
+    return before
+
+
+def test_runs_lie_over_one_another(visit: Begin, served: Served) -> None:
+    page = visit().open(f"/curves?{runs_of(served, 'digits', 3)}")
+    settled(page, "validation_accuracy")
+    first = colours(page, "validation_accuracy")
+    assert len(first) == 3
+    page.check(f"[data-run='{served.runs['digits'][3]}'] input")
+    page.wait_for_timeout(300)
+    settled(page, "validation_accuracy")
+    assert len(colours(page, "validation_accuracy")) == 4
+    page.uncheck(f"[data-run='{served.runs['digits'][0]}'] input")
+    page.wait_for_timeout(300)
+    settled(page, "validation_accuracy")
+    assert len(colours(page, "validation_accuracy") & first) == 2
+
+
+def test_values_under_the_pointer(visit: Begin, served: Served) -> None:
+    page = visit().open(f"/curves?{runs_of(served, 'digits', 2)}")
+    settled(page, "validation_loss")
+    box = page.locator("[data-chart=validation_loss] .u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] - 1, box["y"] + 50)
+    tip = page.locator("[data-chart=validation_loss] .chart-tip")
+    tip.wait_for()
+    with Store(served.folder) as store:
+        for run_id in served.runs["digits"][:2]:
+            last = store.points(run_id, "validation_loss").values[-1]
+            assert f"{last:.5g}"[:6] in tip.inner_text()
+    assert "step 680" in tip.inner_text()
+
+
+def test_axes_logarithms_smoothing(visit: Begin, served: Served) -> None:
+    page = visit().open(f"/curves?{runs_of(served, 'digits', 2)}")
+    plain = settled(page, "loss")
+    page.check("text=Log y")
+    page.wait_for_timeout(200)
+    log = settled(page, "loss")
+    page.check("text=Log x")
+    page.wait_for_timeout(200)
+    both = settled(page, "loss")
+    page.locator("#smoothing").fill("18")
+    page.wait_for_timeout(200)
+    smooth = settled(page, "loss")
+    page.locator("label:has-text('Time')").click()
+    page.wait_for_timeout(200)
+    timed = settled(page, "loss")
+    assert len({plain, log, both, smooth, timed}) == 5
+    for choice in ("logX=1", "logY=1", "x=time", "smoothing=0.0"):
+        assert choice in page.url
+    # The address holds the whole view.
+    page.reload()
+    assert settled(page, "loss") == timed
+
+
+def test_zoom_by_mouse_and_back(visit: Begin, served: Served) -> None:
+    page = visit().open(f"/curves?{runs_of(served, 'transformer', 1)}")
+    whole = settled(page, "loss")
+    box = page.locator("[data-chart=loss] .u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 80, steps=5)
+    page.mouse.up()
+    page.wait_for_url("**range=**")
+    low, high = (float(x) for x in re.search(r"range=([\d.]+)\.\.\.([\d.]+)", page.url).groups())
+    steps = 960
+    assert low == pytest.approx(0.25 * steps, rel=0.05)
+    assert high == pytest.approx(0.5 * steps, rel=0.05)
+    page.mouse.move(2, 2)
+    assert settled(page, "loss") != whole
+    page.locator("[data-chart=loss] .u-over").dblclick()
+    until(page, "!location.hash.includes('range')")
+    page.mouse.move(2, 2)
+    page.wait_for_timeout(300)
+    assert settled(page, "loss") == whole
+
+
+@pytest.mark.parametrize("axis", ["step", "time"])
+def test_a_running_curve_grows(browser: Any, tmp_path: Path, axis: str) -> None:
+    process, address = start(tmp_path)
+    try:
+        with Store(tmp_path) as store, store.start("line") as run:
+            run.log(1, loss=3.0)
+            run.flush()
+            one = Visit(browser, address)
+            page = one.open(f"/curves?runs={run.id}&x={axis}")
+            page.click("[data-chart=loss] button[aria-label='Show as a table']")
+            points = page.locator("[data-chart=loss] td:last-child")
+            for step in range(2, 40):
+                run.log(step, loss=3.0 / step)
+            until(
+                page,
+                "document.querySelector('[data-chart=loss] td:last-child').textContent === '39'",
+                5000,
+            )
+            before = settled(page, "loss")
+            run.log(40, loss=2.5)
+            until(
+                page,
+                "document.querySelector('[data-chart=loss] td:last-child').textContent === '40'",
+                5000,
+            )
+            page.wait_for_timeout(300)
+            assert drawing(page, "loss") != before
+            assert points.inner_text() == "40"
+            # A metric that is new has a chart of its own, without a reload.
+            run.log(41, accuracy=0.5)
+            page.wait_for_selector("[data-chart=accuracy] canvas", timeout=5000)
+        page.wait_for_selector("#sidebar .status-done", timeout=8000)
+        one.close()
+    finally:
+        stop(process)
+
+
+# Keyboard
+
+
+def test_everything_is_reached_by_keyboard(visit: Begin, served: Served) -> None:
+    page = visit().open(f"/curves?{runs_of(served, 'digits', 2)}")
+    settled(page, "loss")
+    page.evaluate("document.activeElement.blur()")
+    names: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        names.append(
+            page.evaluate(
+                """() => {
+                  const e = document.activeElement;
+                  const seen = [e, e.nextElementSibling ?? e].some(
+                    (one) => getComputedStyle(one).outlineStyle !== "none");
+                  const label = e.labels?.[0]?.textContent;
+                  const name = e.getAttribute("aria-label") ?? label ?? e.textContent;
+                  return (seen ? "" : "INVISIBLE ") + name.trim().slice(0, 40);
+                }"""
+            )
+        )
+    assert not [name for name in names if name.startswith("INVISIBLE")]
+    wanted = [
+        "Skip to content", "Runs", "Curves", "Compare", "Find runs", "All about", "Step", "Log x",
+        "Smoothing", "Find a metric", "training", "Logarithmic values", "Enlarge", "Chart of",
+    ]  # fmt: skip
+    order = [next((i for i, n in enumerate(names) if n.startswith(w)), None) for w in wanted]
+    assert None not in order, "\n".join(names)
+    heads = [place for name, place in zip(wanted, order, strict=True) if name != "Chart of"]
+    assert heads == sorted(heads)  # type: ignore[type-var]
+
+
+def test_a_chart_is_read_and_zoomed_by_keyboard(visit: Begin, served: Served) -> None:
+    page = visit().open(f"/curves?{runs_of(served, 'digits', 2)}")
+    settled(page, "validation_loss")
+    page.focus("[data-chart=validation_loss] .chart-figure")
+    page.keyboard.press("ArrowRight")
+    until(page, "document.querySelector('#announcer').textContent.startsWith('step 17:')")
+    page.keyboard.press("ArrowRight")
+    until(page, "document.querySelector('#announcer').textContent.startsWith('step 34:')")
+    page.keyboard.press("+")
+    page.wait_for_url("**range=**")
+    page.keyboard.press("Home")
+    until(page, "!location.hash.includes('range')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-chart=validation_loss].large")
+
+
+def test_shortcuts(visit: Begin, served: Served) -> None:
+    page = visit().open(f"/runs?{runs_of(served, 'digits', 2)}")
+    page.wait_for_selector("table.runs tbody tr")
+    page.keyboard.press("/")
+    page.keyboard.type("2 cnn")  # in a field, keys are text
+    assert page.input_value("#search") == "2 cnn"
+    page.fill("#search", "")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.closest('tr').rowIndex") == 3
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Tags and note")
+    page.keyboard.press("2")
+    page.wait_for_selector("[data-chart=loss] canvas")
+    page.keyboard.press("l")
+    page.keyboard.press("]")
+    page.wait_for_url("**logY=1&smoothing=**")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog[open]")
+    page.uncheck("dialog input[type=checkbox]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    page.keyboard.press("1")
+    page.wait_for_timeout(200)
+    assert "#/curves" in page.url
+
+
+# Tags, notes, and text that looks like code
+
+
+def test_tags_and_note_are_written(browser: Any, tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        run_id = store.queue("digits", tags=["old"]).id
+    process, address = start(tmp_path)
+    try:
+        one = Visit(browser, address)
+        page = one.open(f"/run/{run_id}")
+        page.fill("#new-tag", "best & <b>bold</b>")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("text=The tags are saved.")
+        page.click("button[aria-label='Remove tag old']")
+        until(page, "document.querySelectorAll('.tag').length === 1")
+        page.fill("#note", "a note\nof two lines")
+        page.click("text=Save note")
+        page.wait_for_selector("text=The note is saved.")
+        page.fill("#new-tag", "x" * 60)
+        page.click("text=Runs")
+        page.wait_for_selector("table.runs .tag:has-text('<b>bold</b>')")
+        one.close()
+    finally:
+        stop(process)
+    with Store(tmp_path) as store:
+        info = store.get(run_id)
+    assert info.tags == ("best & <b>bold</b>",)
+    assert info.note == "a note\nof two lines"
+
+
+def test_text_is_never_code(browser: Any, tmp_path: Path) -> None:
+    bad = '<img src=x onerror="window.broken=1">'
+    with Store(tmp_path) as store:
+        config = {bad: bad, "lr": bad}
+        with store.start("digits", config, tags=[bad], note=bad) as run:
+            run.log(1, **{bad: 1.0, f"gradient_norm/{bad}": 1.0})
+            run.log_text(bad)
+            run.log_figure("act", f'<svg xmlns="http://www.w3.org/2000/svg"><script>window.broken=1'
+                           f'</script><text>{"x"}</text></svg>')  # fmt: skip
+        folder = store.get(run.id).folder
+    verdict = {"claim": bad, "text": bad, "source": bad, "measured": [], "verdict": bad}
+    event = {"event": "verdict", "time": 1.0, "verdict": verdict}
+    with (folder / "events.jsonl").open("a") as file:
+        file.write(json.dumps(event) + "\n")
+    process, address = start(tmp_path)
+    try:
+        one = Visit(browser, address)
+        for view in (*VIEWS, f"run/{run.id}"):
+            page = one.open(f"/{view}?runs={run.id}")
+            page.wait_for_selector("#main :is(table, canvas, figure, .empty, h1)")
+            page.wait_for_timeout(300)
+            assert page.evaluate("window.broken") is None
+            assert page.locator("img[src=x]").count() == 0
+        page.goto(f"{address}/api/runs/{run.id}/figures/act.svg")
+        assert page.evaluate("window.broken") is None
+        one.errors = [e for e in one.errors if "figures/act.svg" not in e and "script" not in e]
+        one.close()
+    finally:
+        stop(process)
+
+
+# States
+
+
+def test_an_empty_folder_says_what_to_do(browser: Any, empty: Served) -> None:
+    one = Visit(browser, empty.address)
+    page = one.open()
+    page.wait_for_selector("h2:has-text('No runs yet')")
+    for view in VIEWS[1:]:
+        one.open(f"/{view}").wait_for_selector(".empty")
+    page = one.open()
+    with Store(empty.folder) as store:
+        store.queue("digits")
+    page.wait_for_selector("table.runs tbody tr", timeout=8000)
+    one.close()
+
+
+def test_a_server_that_is_gone_is_told_and_found_again(browser: Any, tmp_path: Path) -> None:
+    with Store(tmp_path) as store, store.start("line") as run:
+        run.log(1, loss=1.0)
+    process, address = start(tmp_path)
+    one = Visit(browser, address)
+    page = one.open(f"/curves?runs={run.id}")
+    page.wait_for_selector("[data-chart=loss] canvas")
+    stop(process)
+    page.wait_for_selector("#banner:has-text('does not answer')")
+    page.wait_for_selector("text=No connection")
+    assert page.locator("[data-chart=loss] canvas").count() == 1  # what was there stays
+    page.check("text=Log x")  # asks for something while there is no server
+    page.wait_for_selector(".chart-note:visible")
+    port = int(address.rsplit(":", 1)[1])
+    process, _ = start(tmp_path, port)
+    try:
+        page.wait_for_selector(".connection[data-state=live]", timeout=15_000)
+        page.wait_for_selector("#banner", state="hidden")
+        page.wait_for_selector(".chart-note", state="hidden", timeout=15_000)
+        one.errors = [error for error in one.errors if "ERR_" not in error]
+        one.close()
+    finally:
+        stop(process)
+
+
+def test_a_run_that_is_not_there(visit: Begin) -> None:
+    one = visit()
+    page = one.open("/run/digits-20250131-174501-000000")
+    page.wait_for_selector("[role=alert] >> text=there is no run")
+    page = one.open("/curves?runs=none,digits-20250131-174501-000000&range=b...c&x=z&smoothing=9")
+    page.wait_for_selector(".empty")
+    one.errors = [error for error in one.errors if "404" not in error]
+
+
+def test_figures_are_looked_through(visit: Begin, served: Served) -> None:
+    page = visit().open(f"/figures?{runs_of(served, 'digits', 2)}")
+    images = page.locator("section[aria-label=samples] img")
+    images.first.wait_for()
+    assert images.count() == 2
+    assert "samples-00003000" in images.first.get_attribute("src")
+    page.locator("input[aria-label='Step of samples']").fill("0")
+    assert "samples-00000100" in images.first.get_attribute("src")
+    until(page, "document.querySelector('section[aria-label=samples] img').naturalWidth")
+    page.click("section[aria-label=samples] button.picture >> nth=0")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("dialog >> text=step 1,000, 2 of 3")
+    page.keyboard.press("Escape")
+
+
+def test_layers_open_their_curve(visit: Begin, served: Served) -> None:
+    page = visit().open(f"/layers?{runs_of(served, 'digits', 1)}")
+    page.wait_for_selector("[data-layer='3.weight'] canvas")
+    assert page.locator("tr[data-layer]").count() == 6
+    page.click("text=3.weight")
+    page.wait_for_selector("[data-chart='gradient_norm/3.weight'] canvas")
+    page.select_option("#layer-kind", "weight_norm")
+    page.wait_for_selector("[data-chart='weight_norm/3.weight'] canvas")
+
+
+def test_a_run_shows_its_parts(visit: Begin, served: Served) -> None:
+    page = visit().open(f"/run/{served.runs['transformer'][0]}")
+    page.wait_for_selector("section[aria-label=Parts] .status-queued")
+    page.click("section[aria-label=Parts] a")
+    page.wait_for_selector("text=part of")
+    page.click(f"#main a >> text={served.runs['transformer'][0]}")
+    page.click("text=Curves of all 1")
+    page.wait_for_selector("text=Nothing logged yet")
+
+
+def test_compared_runs_show_what_differs(visit: Begin, served: Served) -> None:
+    ids = [served.runs["digits"][0], served.runs["digits"][3]]
+    page = visit().open(f"/compare?runs={','.join(ids)}")
+    page.wait_for_selector("table.compare")
+    names = page.locator("table.compare tbody th[scope=row]").all_inner_texts()
+    assert "network" in names
+    assert "optimizer.lr" in names
+    assert "epochs" not in names
+    assert "validation_accuracy" in names
+    page.uncheck("text=Only what differs")
+    names = page.locator("table.compare tbody th[scope=row]").all_inner_texts()
+    assert "epochs" in names
+
+
+# Looks
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 2560])
+def test_nothing_is_wider_than_the_screen(visit: Begin, served: Served, width: int) -> None:
+    one = visit(viewport={"width": width, "height": 800})
+    for view in (*VIEWS, f"run/{served.runs['transformer'][2]}"):
+        page = one.open(f"/{view}?{runs_of(served, 'transformer')}")
+        page.wait_for_selector("#main :is(table, canvas, figure, .empty, h1)")
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+def test_the_theme_is_chosen_and_kept(visit: Begin, served: Served) -> None:
+    page = visit(color_scheme="light").open(f"/curves?{runs_of(served, 'digits', 1)}")
+    light = settled(page, "loss")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(ground)
+    page.click("#theme")
+    page.wait_for_timeout(300)
+    assert page.evaluate(ground) != before
+    assert settled(page, "loss") != light
+    page.reload()
+    page.wait_for_selector("[data-chart=loss] canvas")
+    assert page.evaluate(ground) != before
+
+
+def test_what_has_no_words_has_a_name(visit: Begin, served: Served) -> None:
+    one = visit()
+    for view in (*VIEWS, f"run/{served.runs['digits'][3]}"):
+        page = one.open(f"/{view}?{runs_of(served, 'digits')}")
+        page.wait_for_selector("#main :is(table, canvas, figure, .empty, h1)")
+        page.wait_for_timeout(200)
+        nameless = page.evaluate(
+            """() => [...document.querySelectorAll(
+                "button, a, input, select, textarea, img, [role=group], [role=region]")]
+              .filter((e) => e.checkVisibility())
+              .filter((e) => !e.getAttribute("aria-label") && !e.title && !e.labels?.length)
+              .filter((e) => !e.textContent.trim() && !e.hasAttribute("alt"))
+              .map((e) => e.outerHTML.slice(0, 120))"""
+        )
+        assert nameless == [], view
+        ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+        assert len(ids) == len(set(ids))
+        assert page.locator("h1").count() == 1
