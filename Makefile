@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 VECLIB_MAXI
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test check coverage verify bench docs clean
+.PHONY: help setup demo test check coverage verify bench docs links clean
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,11 +45,14 @@ verify: $(STAMP)-peers  ## All tests, slow ones too, with many more random cases
 bench: $(STAMP)-peers  ## Measure speed beside PyTorch
 	@for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
 
-docs: $(STAMP)-docs  ## Build the documentation into docs/_build/html; a warning is an error
+docs: $(STAMP)-docs  ## Build the documentation into docs/_build/html; a warning or dead link is an error
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
+links: $(STAMP)-docs  ## Check the links that lead out of the documentation; needs the network
+	$(BIN)/python -m sphinx -b linkcheck -q docs docs/_build/links
+
 clean:  ## Remove what was built; .venv and runs stay
-	rm -rf build dist docs/_build docs/api/generated .coverage coverage.xml
+	rm -rf build dist docs/_build docs/api/generated docs/course .coverage coverage.xml
 	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 	find . -path ./.venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
 

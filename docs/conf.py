@@ -1,7 +1,11 @@
 """How Sphinx builds the documentation: `make docs`."""
 
 import re
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "groundup"
 author = "The groundup authors"
@@ -12,12 +16,15 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    # in _ext
+    "lessons",
+    "links",
+    "mathml",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_ext"]
 templates_path = ["_templates"]
 default_role = "code"
 
@@ -33,8 +40,16 @@ napoleon_custom_sections = ["Shape"]
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 
-myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+
+# Every cross-reference must lead somewhere. Annotations in signatures may name what has no page:
+# other packages, short names of types, and types that only a return value has.
+nitpicky = True
+nitpick_ignore_regex = [
+    ("py:class", r"(?!groundup\.).*"),
+    ("py:class", r"groundup\.\w+\.(?!functional|lr_scheduler)\w+\.\w+"),
+]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -42,6 +57,7 @@ copybutton_prompt_is_regexp = True
 html_theme = "furo"
 html_title = f"groundup {release}"
 html_static_path = ["_static"]
+html_css_files = ["groundup.css"]
 html_copy_source = False
 
 

@@ -40,8 +40,9 @@ def process(laboratory, place):
     """Begin a command in a process of its own."""
     started = []
 
-    def start(*words, **options):
+    def start(*words, variables=None, **options):
         environment = {**os.environ, "PYTHONPATH": str(laboratory), "OMP_NUM_THREADS": "1"}
+        environment |= variables or {}
         begun = subprocess.Popen(
             [sys.executable, "-m", "groundup.cli", *map(str, words)],
             text=True,

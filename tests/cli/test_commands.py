@@ -4,7 +4,9 @@ import json
 import re
 
 import pytest
+from typer.testing import CliRunner
 
+from groundup.cli import app
 from groundup.runs import Store
 
 COMMANDS = ["list", "run", "verify", "sweep", "report", "compare", "export", "dashboard"]
@@ -118,6 +120,8 @@ def test_tuning_is_a_table_with_the_best_value_marked(groundup):
         (["verify", "line", "--all"], ["--all"]),
         (["verify", "lnie"], ["did you mean 'line'?"]),
         (["report", "nothing"], ["no run 'nothing'"]),
+        (["report"], ["no runs", "groundup run EXPERIMENT"]),
+        (["compare"], ["two different runs", "none yet"]),
         (["compare", "one"], ["two different runs"]),
         (["export", "nothing"], ["--csv FILE or --tensorboard FOLDER"]),
         (["export", "nothing", "--csv", "a.csv"], ["no run 'nothing'"]),
@@ -162,6 +166,12 @@ def test_history_report_compare_and_export(groundup, place, two):
     assert written.stdout.strip() == "one.html"
     assert "Lines: is a slope learned?" in (place / "one.html").read_text(encoding="utf-8")
 
+    # Without a name: the newest group, and not one of its parts.
+    assert json.loads(groundup("report", "--json").stdout)["group"] == second
+    missing = groundup("compare", first)
+    assert missing.exit_code == 2
+    assert re.findall(r"line-[\d-]+-\w{6}", missing.stderr) == [second, first]
+
     path = groundup("compare", *two).stdout.strip()
     assert "epochs" in (place / path).read_text(encoding="utf-8")
     content = json.loads(groundup("compare", *two, "--json").stdout)
@@ -183,10 +193,11 @@ def test_verify_writes_the_page_and_runs_nothing_twice(groundup, place):
     assert first.exit_code == 0, first.stderr
     page = place / "docs" / "results.md"
     text = page.read_text(encoding="utf-8")
-    assert re.search(
-        r"the plain slope is at least 30 \| a book \| ≥ 30\.00 \|.*\*\*refuted\*\*", text
-    )
-    before = json.loads(first.stdout)["experiments"][0]["runs"]
+    assert re.search(r"the plain slope is at least 30 \| ≥ 30\.00 \|.*\*\*refuted\*\*", text)
+    content = json.loads(first.stdout)["experiments"][0]
+    before = content["runs"]
+    assert content["figures"][0] == "docs/results/line/learning-1.svg"
+    assert all((place / name).is_file() for name in content["figures"])
     again = groundup("verify", "line", "--json")
     assert json.loads(again.stdout)["experiments"][0]["runs"] == before
     assert page.read_text(encoding="utf-8") == text
@@ -207,8 +218,11 @@ def test_an_experiment_that_fails_does_not_keep_others_from_being_verified(groun
 
 def test_an_error_in_an_experiment_shows_where_it_is_and_how_to_go_on(groundup, place):
     found = groundup("run", "broken")
-    assert isinstance(found.exception, IndexError)
     assert found.exit_code == 1
+    first, *lines = found.stderr.splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert re.search(r'tinylab/broken\.py", line \d+, in run', lines[0]), "nothing of the runner"
+    assert any("IndexError" in line for line in lines)
     with Store(place / "runs") as store:
         (group,) = [info for info in store.runs() if info.parent is None]
     assert f"groundup run broken --resume {group.id}" in found.stderr
@@ -285,11 +299,118 @@ def test_a_missing_extra_says_what_to_install(groundup, monkeypatch):
     assert "pip install 'groundup[sweep]'" in found.stderr
 
 
-def test_the_shell_completes_names(groundup, monkeypatch):
-    from groundup.cli.app import complete_experiment, complete_run
+@pytest.fixture
+def completed(groundup, monkeypatch):
+    """What bash offers for the last word of a line."""
 
-    assert ("line", "Lines: is a slope learned?") in complete_experiment("li")
-    assert complete_experiment("zz") == []
-    assert complete_run("") == []
-    groundup("run", "line", "--set", "epochs=1", "--seed", 1)
-    assert {status for _, status in complete_run("line")} == {"done"}
+    def complete(line):
+        words = ["groundup", *line.split(" ")]
+        found = CliRunner().invoke(
+            app,
+            prog_name="groundup",
+            env={
+                "_GROUNDUP_COMPLETE": "complete_bash",
+                "COMP_WORDS": " ".join(words),
+                "COMP_CWORD": str(len(words) - 1),
+            },
+        )
+        return found.stdout.split()
+
+    return complete
+
+
+def test_the_shell_completes_commands_experiments_runs_and_settings(groundup, completed, place):
+    assert completed("ver") == ["verify"]
+    assert "line" in completed("run li")
+    assert completed("run zz") == []
+    assert completed("report ") == []
+    assert not (place / "runs").exists(), "asking makes nothing"
+    content = json.loads(groundup("run", "line", "--set", "epochs=1", "--seed", 1, "--json").stdout)
+    assert content["group"] in completed("run --resume line-")
+    assert completed("report --runs elsewhere ") == []
+    assert completed("run line --set ep") == ["epochs=12"]
+    assert "lr.plain=0.1" in completed("sweep line --set ")
+    assert completed("run --set ep") == [], "of which experiment?"
+
+
+# What a demanding terminal, shell or script does
+
+
+def test_seeds_and_seed_together_make_no_sense(groundup):
+    found = groundup("run", "line", "--seeds", 2, "--seed", 1)
+    assert found.exit_code == 2
+    assert "leave out one of them" in found.stderr
+
+
+def test_seeds_on_which_settings_were_chosen_are_run_but_judge_nothing(groundup):
+    words = ("--set", "epochs=1", "--json")
+    found = groundup("run", "line", "--seed", 100, *words)
+    assert "Settings were chosen on seed 100" in found.stderr
+    content = json.loads(found.stdout)
+    assert sorted(content["metrics"]) == ["100"]
+    assert {claim["verdict"] for claim in content["claims"]} == {"not measured"}
+
+
+def test_a_terminal_of_ascii_gets_ascii(process):
+    plain = {"PYTHONIOENCODING": "ascii"}
+    begun = process("run", "line", "--set", "epochs=1", "--seeds", "1", variables=plain)
+    out, err = begun.communicate(timeout=120)
+    assert begun.returncode == 0, err
+    assert ">= 30.00" in out
+
+
+def test_the_way_to_go_on_can_be_pasted_into_a_shell():
+    import shlex
+
+    from groundup.cli.run import runs_option
+
+    folder = "a folder/with 'odd' \"names\" – ü"
+    assert shlex.split(runs_option(folder)) == ["--runs", folder]
+    assert runs_option(None) == ""
+
+
+def test_json_is_what_any_program_reads(capsys):
+    from groundup.cli.messages import print_json
+
+    print_json({"a": [float("inf"), float("nan"), 1.5], "≥": ("x", None)})
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert json.loads(out, parse_constant=pytest.fail) == {
+        "a": ["inf", "nan", 1.5],
+        "≥": ["x", None],
+    }
+
+
+@pytest.mark.filterwarnings("default::groundup.runs.DamageWarning")
+def test_a_damaged_database_is_a_sentence_on_the_way(groundup, two, place):
+    (place / "runs" / "runs.sqlite").write_bytes(b"not a database" * 1000)
+    found = groundup("list", "--history")
+    assert found.exit_code == 0
+    assert two[0] in found.stdout
+    assert found.stderr.startswith("groundup: ")
+    assert "is damaged" in found.stderr
+    assert ".py" not in found.stderr, "no line of the program"
+
+
+def test_ids_are_never_cut_off(two, place):
+    """However narrow the terminal is, an id can be copied from it."""
+    import io
+
+    from rich.console import Console
+
+    from groundup.cli.messages import grid
+
+    table = grid("run", "status")
+    table.add_row(two[0], "done")
+    text = io.StringIO()
+    Console(file=text, width=24).print(table)
+    first = "".join(re.findall(r"│ (\S+) +│", text.getvalue()))
+    assert first == two[0]
+
+
+def test_a_page_of_results_that_is_damaged_is_not_written_over(groundup, place):
+    (place / "page.json").write_text("{")
+    found = groundup("verify", "line", "--page", "page.md")
+    assert found.exit_code == 1
+    assert "remove it to begin the page anew" in found.stderr.replace("\n", " ")
+    assert (place / "page.json").read_text() == "{"

@@ -38,13 +38,16 @@ def resumed(process, group):
     return json.loads(out[out.index("{") :])
 
 
-@pytest.mark.parametrize("steps", [20, 100])
-def test_control_c_says_how_to_go_on(process, place, whole, steps):
+@pytest.mark.parametrize(
+    ("number", "steps", "code"),
+    [(signal.SIGINT, 20, 130), (signal.SIGINT, 100, 130), (signal.SIGTERM, 100, 143)],
+)
+def test_control_c_and_sigterm_say_how_to_go_on(process, place, whole, number, steps, code):
     begun = process("run", "line", *SLOW)
     wait_for_steps(begun, steps)
-    begun.send_signal(signal.SIGINT)
+    begun.send_signal(number)
     _, err = begun.communicate(timeout=60)
-    assert begun.returncode == 130
+    assert begun.returncode == code
     assert "Traceback" not in err
     with Store(place / "runs") as store:
         (group,) = [info for info in store.runs() if info.parent is None]
@@ -57,6 +60,20 @@ def test_control_c_says_how_to_go_on(process, place, whole, steps):
     content = resumed(process, group.id)
     assert content["metrics"] == whole
     assert content["group"] == group.id
+
+
+def test_sigterm_ends_what_does_not_hear_control_c(process, place):
+    """A shell script's `command &` ignores SIGINT; a scheduler's SIGTERM still works."""
+
+    def ignore():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    begun = process("run", "line", *SLOW, preexec_fn=ignore)
+    wait_for_steps(begun, 20)
+    begun.send_signal(signal.SIGTERM)
+    _, err = begun.communicate(timeout=60)
+    assert begun.returncode == 143
+    assert "Go on with: groundup run line --resume" in err
 
 
 def test_kill_loses_no_seed_that_was_done(process, place, whole):

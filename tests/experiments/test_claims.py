@@ -1,7 +1,10 @@
 """Verdicts: false claims are refuted, and among many claims hardly ever is one judged falsely."""
 
+import json
+
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from groundup.experiments.claims import Claim, judge
 
@@ -54,9 +57,9 @@ def test_a_difference_is_taken_seed_by_seed():
     hard = np.linspace(50, 90, 8)
     better = hard + np.array([2.1, 1.9, 2.0, 2.2, 1.8, 2.0, 2.1, 1.9])
     apart = seeds(a=better.tolist(), b=hard.tolist())
-    assert judge([claim(1.5, minus="b")], apart)[0].verdict == "holds"
+    assert judge([claim(1.5, digits=1, minus="b")], apart)[0].verdict == "holds"
     mixed = seeds(a=better.tolist(), b=np.roll(hard, 3).tolist())
-    assert judge([claim(1.5, minus="b")], mixed)[0].verdict == "undecided"
+    assert judge([claim(1.5, digits=1, minus="b")], mixed)[0].verdict == "undecided"
 
 
 def test_right_direction_but_another_figure_holds_in_part():
@@ -117,7 +120,7 @@ def test_what_was_said_to_be_exact_and_is_not_is_not_measured():
 
 def test_many_claims_are_corrected_and_exact_ones_take_no_share():
     values = [1.0, 2.0, 3.0, 2.5, 1.5]
-    alone = Claim("x", "", "", 0.7, "a")
+    alone = Claim("x", "", "", 0.7, "a", digits=1)
     assert judge([alone], seeds(a=values))[0].verdict == "holds"
     others = [Claim(f"o{i}", "", "", 2.0, "a") for i in range(20)]
     assert judge([alone, *others], seeds(a=values))[0].verdict == "undecided"
@@ -130,10 +133,10 @@ def test_false_claims_are_hardly_ever_confirmed_and_true_ones_hardly_ever_refute
     draw = np.random.default_rng(0)
     truth = 3.0
     claims = [
-        Claim("1", "just false", "", truth + 1e-9, "m0"),
+        Claim("1", "just false", "", truth + 1e-9, "m0", digits=9),
         Claim("2", "just true", "", truth, "m1"),
-        Claim("3", "false", "", truth + 0.4, "m2"),
-        Claim("4", "just false", "", truth - 1e-9, "m3", "at most"),
+        Claim("3", "false", "", truth + 0.4, "m2", digits=1),
+        Claim("4", "just false", "", truth - 1e-9, "m3", "at most", digits=9),
         Claim("5", "no effect, said to be one", "", 2.0, "m4", minus="m0"),
         Claim("6", "true", "", truth - 1, "m5"),
         Claim("7", "true", "", truth, "m6", "equals", digits=0),
@@ -178,8 +181,90 @@ def test_cells_show_claim_measurement_interval_and_verdict():
         {"minus": "b", "over": "c"},
         {"comparison": "about"},
         {"estimate": "guess"},
+        {"of": "n", "estimate": "exact"},
+        {"claimed": np.inf},
+        {"neutral": np.nan},
+        {"claimed": 0.25},
+        {"claimed": 0.25, "digits": 1},
+        {"digits": -1},
     ],
 )
 def test_a_claim_that_makes_no_sense_is_refused(wrong):
+    """A figure that is shown with fewer digits than it has would be judged by what nobody sees."""
     with pytest.raises(ValueError, match="expected"):
-        Claim("c", "", "", 1, "a", **wrong)
+        Claim(**{"id": "c", "text": "", "source": "", "claimed": 1, "metric": "a"} | wrong)
+
+
+odd = st.floats() | st.sampled_from([0.0, 1.0, -1.0, 100.0, 1e300, 1e-300, np.inf, np.nan])
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(st.tuples(odd, odd), max_size=5),
+    other=st.sampled_from([{}, {"minus": "b"}, {"over": "b"}, {"of": "b"}]),
+    comparison=st.sampled_from(["at least", "at most", "equals"]),
+    estimate=st.sampled_from(["mean", "median", "exact"]),
+    figure=st.integers(-3, 100),
+)
+def test_whatever_is_measured_gives_a_verdict(rows, other, comparison, estimate, figure):
+    """Infinities, zeros to divide by, numbers beyond a float's range; JSON for any program."""
+    if "of" in other:
+        estimate = "mean"
+    stated = claim(figure, comparison, estimate=estimate, **other)
+    values = {i: {"a": a, "b": b} for i, (a, b) in enumerate(rows)}
+    (found,) = judge([stated], values)
+    assert (found.verdict == "not measured") == (found.p is None)
+    assert found.verdict != "not measured" or found.note
+    if len(rows) == 1 and estimate != "exact" and "of" not in other:
+        assert found.verdict in ("undecided", "not measured"), "one seed shows no spread"
+    json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert all(isinstance(cell, str) for cell in found.cells())
+
+
+@pytest.mark.parametrize("n", [5, 12])
+def test_rounding_errors_are_no_effect(n):
+    """0.1 + 0.2 is not 0.3 in any of the seeds, which would make a difference out of none."""
+    a, b = [0.1 + 0.2] * n, [0.3] * n
+    for stated in (claim(1, minus="b"), claim(2, over="b")):
+        assert verdict(stated, a=a, b=b) == "undecided" if n == 5 else "refuted"
+        assert "in part" not in verdict(stated, a=a, b=b)
+    same = [50.0 + 7 * i + 1e-3 for i in range(3)]
+    found = judge([claim(0, minus="b")], seeds(a=same, b=[50.0 + 7 * i for i in range(3)]))[0]
+    assert found.verdict == "undecided", "three equal differences have no spread to judge by"
+
+
+def test_an_exact_figure_at_the_border_counts_as_inside():
+    for comparison in ("at most", "at least", "equals"):
+        assert verdict(claim(0.3, comparison, estimate="exact", digits=1), a=[0.1 + 0.2]) == "holds"
+    for border in (0.25, 0.35):
+        assert verdict(claim(0.3, "equals", estimate="exact", digits=1), a=[border]) == "holds"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 3, 10])
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_no_family_of_true_hypotheses_is_judged_falsely_more_often_than_it_says(count, n):
+    """Every claim's figure is the truth itself, where a false verdict is likeliest."""
+    draw = np.random.default_rng(count * 100 + n)
+    wrong, repetitions = 0, 600
+    kinds = [
+        ({"comparison": "at least"}, "refuted"),
+        ({"comparison": "at most"}, "refuted"),
+        ({"minus": "b", "comparison": "at most", "neutral": 9.0}, "refuted"),
+        ({"over": "c", "neutral": 3.0}, "refuted"),
+        ({"comparison": "equals", "digits": 6}, "refuted"),
+    ]
+    chosen = [kinds[i % len(kinds)] for i in range(count)]
+    stated = [
+        Claim(f"{i}", "", "", 2 if "over" in more else 3, f"a{i}", **more)
+        for i, (more, _) in enumerate(chosen)
+    ]
+    for _ in range(repetitions):
+        columns = {"b": [0.0] * n, "c": np.exp(draw.normal(0, 0.2, n)).tolist()}
+        for i, (more, _) in enumerate(chosen):
+            ratio = 2 * np.exp(draw.normal(0, 0.2, n)) * columns["c"]
+            values = ratio if "over" in more else draw.normal(3.0, 1.0, n)
+            columns[f"a{i}"] = values.tolist()
+        found = judge(stated, seeds(**columns))
+        wrong += any(f.verdict == bad for f, (_, bad) in zip(found, chosen, strict=True))
+    assert wrong / repetitions <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repetitions)

@@ -1,9 +1,11 @@
 """Experiments are found without being imported, and a module that is none is refused by name."""
 
+import os
 import subprocess
 import sys
 import types
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +126,64 @@ def test_the_version_of_the_code_follows_what_is_imported(tmp_path, monkeypatch)
     read.cache_clear()
     code_version.__wrapped__("lab.a")
     assert read.cache_info().misses > 50, "the layers and the engine are part of it"
+
+
+def version_in_another_process(folder, module, before=""):
+    code = (
+        "from groundup.experiments.experiment import code_version\n"
+        f"{before}\nprint(code_version({module!r}))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_two_programs_agree_unless_a_file_was_written_while_one_was_running(tmp_path):
+    """What runs is what was imported; the file may say something else by then."""
+    package = tmp_path / "lab"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "a.py").write_text("x = 1\n")
+    first = version_in_another_process(tmp_path, "lab.a")
+    touched = f"open({str(package / 'a.py')!r}, 'w').write('x = 1\\n')"
+    assert version_in_another_process(tmp_path, "lab.a", touched) != first
+    assert version_in_another_process(tmp_path, "lab.a") == first
+
+
+def test_training_is_part_of_the_version_and_what_experiments_share_as_well():
+    experiment._read.cache_clear()
+    seen = []
+    real = experiment._read
+
+    def read(name):
+        seen.append(name)
+        return real(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "_read", read)
+        code_version.__wrapped__("groundup.experiments.digits")
+        assert {"groundup.training.fit", "groundup.experiments.trial"} <= set(seen)
+        assert not {n for n in seen if n.startswith(("groundup.viz", "groundup.runs"))}
+        assert "groundup.experiments.report" not in seen
+        seen.clear()
+        # A helper in the folder of a chapter, or another experiment, is no infrastructure.
+        patch.setattr(
+            experiment,
+            "_read",
+            lambda name: (
+                (seen.append(name) or "", ["groundup.experiments.digits"])
+                if name == "groundup.experiments.other"
+                else read(name)
+            ),
+        )
+        code_version.__wrapped__("groundup.experiments.other")
+        assert "groundup.experiments.digits" in seen
+
+
+def test_every_module_beside_the_experiments_is_known_to_be_one_or_not():
+    """A new part of the package has to say whether results depend on it."""
+    names = {entry.module for entry in entries()}
+    folder = Path(experiment.__file__).parent
+    beside = {f"groundup.experiments.{path.stem}" for path in folder.glob("[!_]*.py")}
+    assert beside - names - experiment._AROUND == {"groundup.experiments.trial"}

@@ -15,6 +15,7 @@ from groundup.experiments.runner import (
     try_out,
 )
 from groundup.experiments.tuning import tune
+from groundup.runs import RunningError
 from groundup.training import Callback
 
 
@@ -108,6 +109,78 @@ def test_runs_are_taken_over_only_if_config_and_code_are_the_same(line, store, m
     assert earlier(line, line.config(epochs=3), (1, 2, 3), store) == {}
     monkeypatch.setattr(type(line), "code", property(lambda _: "anothercode1"))
     assert earlier(line, line.config(), (1, 2, 3), store) == {}
+
+
+def test_a_result_that_two_versions_have_made_is_taken_over_by_neither(line, store, monkeypatch):
+    part = store.queue("line", line.config(), seed=1)
+
+    def watch(name):
+        return [StopAt(5, KeyboardInterrupt())] if name == "steep" else []
+
+    with pytest.raises(KeyboardInterrupt):
+        run_one(line, line.config(), part.id, store, watchers=watch)
+    own = line.code
+    assert earlier(line, line.config(), (1,), store) == {1: part.id}
+    with monkeypatch.context() as patch:
+        patch.setattr(type(line), "code", property(lambda _: "anothercode1"))
+        assert earlier(line, line.config(), (1,), store) == {}
+        found = run_one(line, line.config(), part.id, store)
+        assert found.done
+        assert found.code == f"{own}+anothercode1"
+        assert earlier(line, line.config(), (1,), store) == {}
+    assert earlier(line, line.config(), (1,), store) == {}
+
+
+def test_what_another_process_goes_on_with_is_run_anew(line, store):
+    """Two verifications at once: both want the seed that was not finished."""
+    part = store.queue("line", line.config(), seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        run_one(
+            line,
+            line.config(),
+            part.id,
+            store,
+            watchers=lambda _: [StopAt(5, KeyboardInterrupt())],
+        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "resume", refuse_once(store.resume, part.id))
+        results = run_seeds(line, line.config(), (1,), store, reuse=True)
+    assert results.metrics[1] == try_out("line", 1)
+    assert results.outcomes[1].info.id != part.id
+    assert store.get(results.group.id).status == "done"
+    group = json.loads((results.group.folder / "group.json").read_text())
+    assert group["runs"] == {"1": results.outcomes[1].info.id}
+
+
+def refuse_once(resume, run_id):
+    def refusing(name):
+        if name == run_id:
+            raise RunningError(f"{name} is running")
+        return resume(name)
+
+    return refusing
+
+
+def test_a_seed_that_another_process_has_done_meanwhile_is_taken_over(line, store):
+    """`earlier` is asked before each seed, not once for all."""
+    other = store.queue("line", line.config(), seed=2)
+
+    def meanwhile(whole):
+        run_one(line, line.config(), other.id, store)
+
+    results = run_seeds(line, line.config(), (1, 2), store, reuse=True, opened=meanwhile)
+    assert results.outcomes[2].info.id == other.id
+
+
+def test_no_claim_is_judged_by_seeds_on_which_settings_were_chosen(line, store):
+    results = run_seeds(line, line.config(), (100, 1, 101, 2), store)
+    assert sorted(results.metrics) == [1, 2, 100, 101]
+    assert all(len(finding.values) == 2 for finding in results.findings)
+    kept = {found.claim: found.measured for found in store.verdicts(results.group.id)}
+    slopes = results.metrics
+    assert kept["wrong"] == {s: slopes[s]["plain/slope"] for s in (1, 2)}
+    alone = run_seeds(line, line.config(), (100,), store)
+    assert {finding.verdict for finding in alone.findings} == {"not measured"}
 
 
 def test_a_damaged_result_is_measured_again(line, store):

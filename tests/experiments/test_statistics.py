@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, strategies as st
 from scipy import stats
 
-from groundup.experiments.statistics import Mean, Median, Proportion, Ratio, holm
+from groundup.experiments.statistics import Interval, Mean, Median, Proportion, Ratio, holm
 
 numbers = st.floats(-1e3, 1e3)
 samples = st.lists(numbers, min_size=2, max_size=20)
@@ -83,6 +83,36 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
         assert covered((Proportion(int(k), n) for k in counts), percent) >= 0.95 - 0.01
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "exponential", "lognormal"), [(5, 0.88, 0.82), (30, 0.93, 0.88)])
+def test_how_far_skewed_values_are_covered_is_as_documented(n, exponential, lognormal):
+    draw = np.random.default_rng(2)
+    assert covered(map(Mean, draw.exponential(1.0, (6000, n)).tolist()), 1.0) == pytest.approx(
+        exponential, abs=0.015
+    )
+    heavy = draw.lognormal(0.0, 1.0, (6000, n)).tolist()
+    assert covered(map(Mean, heavy), np.exp(0.5)) == pytest.approx(lognormal, abs=0.015)
+    assert covered(map(Ratio, heavy), 1.0) == pytest.approx(0.95, abs=0.012)
+    counts = (draw.binomial(360, 0.97, (6000, n)) / 3.6).tolist()
+    assert covered(map(Mean, counts), 97.0) >= 0.95 - 0.012
+
+
+@given(samples, st.lists(numbers, min_size=20, max_size=20))
+def test_a_paired_difference_has_the_paired_t_test(values, others):
+    others = others[: len(values)]
+    differences = [a - b for a, b in zip(values, others, strict=True)]
+    assume(stats.sem(differences) > 1e-6)
+    above = stats.ttest_rel(values, others, alternative="greater").pvalue
+    assert Mean(differences).p_at_most(0.0) == pytest.approx(above, abs=1e-8)
+
+
+def test_the_interval_agrees_with_the_bootstrap_where_both_are_good():
+    values = np.random.default_rng(3).normal(5.0, 1.0, 200)
+    ends = stats.bootstrap((values,), np.mean, n_resamples=4000, rng=0).confidence_interval
+    found = Mean(values.tolist()).interval()
+    assert (found.low, found.high) == pytest.approx((ends.low, ends.high), abs=0.02)
+
+
 def test_p_values_are_below_a_level_no_more_often_than_it_says():
     draw = np.random.default_rng(1)
     found = [Mean(v).p_at_most(3.0) for v in draw.normal(3.0, 2.0, (4000, 5)).tolist()]
@@ -106,6 +136,10 @@ def test_one_value_says_nothing_of_the_spread():
     [
         (lambda: Mean([]), "at least one"),
         (lambda: Mean([1.0, np.inf]), "finite"),
+        (lambda: Mean([1.0, 1e200]), "finite"),
+        (lambda: Proportion(1, np.inf), "whole"),
+        (lambda: Proportion(np.inf, np.inf), "whole"),
+        (lambda: Proportion(1e300, 1e300), "whole"),
         (lambda: Ratio([1.0, -1.0]), "positive"),
         (lambda: Proportion(3, 2), "no more successes"),
         (lambda: Proportion(0.5, 2), "whole"),
@@ -117,6 +151,11 @@ def test_what_makes_no_sense_is_refused(make, words):
         make()
 
 
+def test_ratios_over_hundreds_of_magnitudes_have_an_interval():
+    found = Ratio([1e-300, 1e300]).interval()
+    assert (found.low, found.high) == (0.0, np.inf)
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5))
 def test_holm_is_the_closure_of_bonferronis_tests(p_values):
     """Marcus, Peritz and Gabriel (1976): reject what every intersection that holds it rejects."""
@@ -125,3 +164,24 @@ def test_holm_is_the_closure_of_bonferronis_tests(p_values):
     for i, adjusted in enumerate(holm(p_values)):
         bonferroni = (min(1.0, len(s) * min(p_values[j] for j in s)) for s in subsets if i in s)
         assert adjusted == pytest.approx(max(bonferroni))
+
+
+# Cutting removes only values that the true figure cannot have.
+@given(samples, numbers, numbers, st.floats(0, 1))
+def test_a_cut_interval_covers_what_the_whole_one_covered(values, a, b, share):
+    possible = Interval(min(a, b), max(a, b))
+    truth = min(possible.low + share * (possible.high - possible.low), possible.high)
+    whole = Mean(values).interval()
+    cut = whole.within(possible)
+    assert cut.low in possible
+    assert cut.high in possible
+    assert cut.low <= cut.high
+    if truth in whole:
+        assert truth in cut
+
+
+@given(*[numbers] * 4)
+def test_differences_lie_in_the_difference_of_ranges(a, b, c, d):
+    first, second = Interval(min(a, b), max(a, b)), Interval(min(c, d), max(c, d))
+    possible = first.minus(second)
+    assert all(x - y in possible for x in (a, b) for y in (c, d))

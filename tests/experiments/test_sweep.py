@@ -74,6 +74,40 @@ def test_a_sweep_that_was_stopped_goes_on(line, store):
     assert len([r for r in sweep(line, SPACE, store, trials=4).trials if r["value"]]) == 4
 
 
+def test_a_study_of_another_measure_is_not_gone_on_with(line, store):
+    words = {"trials": 1, "study": "mine", "settings": {"epochs": 1}}
+    sweep(line, SPACE, store, **words)
+    for other in ({"metric": "plain/slope"}, {"goal": "maximize"}, {"settings": {"epochs": 2}}):
+        with pytest.raises(ExperimentError, match="give another --study"):
+            sweep(line, SPACE, store, **{**words, **other})
+    narrower = {"lr.plain": Range.parse("lr.plain", "log:1e-2:1e-1")}
+    assert len(sweep(line, narrower, store, **{**words, "trials": 2}).trials) == 2
+
+
+def test_sweeps_at_once_make_so_many_trials_together(line, store):
+    """While one of two is at its first trial, the other one makes all that were asked for."""
+    words = {"trials": 4, "settings": {"epochs": 1}}
+    inner = []
+
+    def done(_row):
+        if not inner:
+            inner.append(None)
+            sweep(line, SPACE, store, **words)
+
+    assert len(sweep(line, SPACE, store, done=done, **words).trials) == 4
+
+
+def test_a_database_that_fails_on_the_way_is_said_plainly(line, store):
+    from sqlalchemy.exc import OperationalError
+
+    def done(_row):
+        raise OperationalError("INSERT", {}, Exception("server closed the connection"))
+
+    words = {"trials": 2, "settings": {"epochs": 1}, "done": done}
+    with pytest.raises(ExperimentError, match=r"cannot be used: .*server closed the connection"):
+        sweep(line, SPACE, store, **words)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "words"),
     [

@@ -170,6 +170,86 @@ def test_a_missing_table_is_damage(copy: Path) -> None:
             assert everything(store) == before
 
 
+def test_a_table_that_lost_rows_is_damage(copy: Path) -> None:
+    """A page with fewer rows than its index is well-formed; it reads as if less were logged."""
+    with Store(copy) as store:
+        before = everything(store)
+    raw(copy, "PRAGMA wal_checkpoint(TRUNCATE)")
+    ((page,), (size,)) = raw(
+        copy, "SELECT rootpage FROM sqlite_master WHERE name = 'series'", "PRAGMA page_size"
+    )
+    content = bytearray((copy / "runs.sqlite").read_bytes())
+    count = (page - 1) * size + 3  # two bytes of a leaf's header: how many rows it has
+    content[count : count + 2] = (1).to_bytes(2, "big")
+    (copy / "runs.sqlite").write_bytes(content)
+    with pytest.warns(DamageWarning):
+        store = Store(copy)
+    assert everything(store) == before
+    store.close()
+
+
+def test_a_folder_in_the_place_of_the_database_is_set_aside(copy: Path) -> None:
+    with Store(copy) as store:
+        before = everything(store)
+    (copy / "runs.sqlite").unlink()
+    (copy / "runs.sqlite").mkdir()
+    with pytest.warns(DamageWarning, match="it is a folder"):
+        store = Store(copy)
+    assert everything(store) == before
+    store.close()
+    (name,) = set_aside(copy)
+    assert (copy / name).is_dir()
+
+
+def test_a_folder_that_may_not_be_written_can_be_looked_at(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive of somebody else: its database is copied, and what it lacks is read as well."""
+    with Store(copy) as store:
+        before = everything(store)
+    database_before = (copy / "runs.sqlite").read_bytes()
+    with Store(copy) as store, store.start("late") as late:
+        late.log(1, loss=0.5)
+    for path in copy.glob("runs.sqlite-*"):
+        path.unlink()
+    (copy / "runs.sqlite").write_bytes(database_before)
+    files = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != copy and real(path, mode))
+    with Store(copy) as store:
+        assert store.points(late.id, "loss").values.tolist() == [0.5]
+        assert {k: v for k, v in everything(store).items() if k != late.id} == before
+        where = store._database.path
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == files
+    assert not where.exists()
+
+
+def test_a_file_is_no_folder_of_runs(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(StorageError, match="is a file, expected the folder of the runs"):
+        Store(tmp_path / "runs")
+
+
+def test_a_run_that_may_not_be_read_does_not_hide_the_others(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(copy) as store:
+        ids = [info.id for info in store.runs()]
+    (copy / "runs.sqlite").unlink()
+    real = journal.read_events
+
+    def read(path: Path, *places: int) -> object:
+        if path.parent.name == ids[0]:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *places)
+
+    monkeypatch.setattr(journal, "read_events", read)
+    with pytest.warns(UserWarning, match="Permission denied. The run is left out"):
+        store = Store(copy)
+    assert {info.id for info in store.runs()} == set(ids) - {ids[0]}
+    store.close()
+
+
 def damaged(content: bytes, rng: random.Random) -> bytes:
     """The content after one of the things that disks and people do to files."""
     changed = bytearray(content)

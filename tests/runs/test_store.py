@@ -267,6 +267,23 @@ def test_resuming(store: Store) -> None:
     assert (run.folder / "environment-2.json").is_file()
 
 
+def test_who_comes_second_to_a_run_changes_nothing_of_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both saw it lost; how far its journal was read and what it began with are the first's."""
+    monkeypatch.setattr(journal.Journal.__init__, "__defaults__", (0.05,))
+    run = store.start("digits")
+    files = {path: path.read_bytes() for path in run.folder.glob("*.json")}
+    with Store(store.folder) as other:
+        monkeypatch.setattr(other, "_end_at_journal", lambda _: pytest.fail("not its run"))
+        with pytest.raises(RunningError, match="another process holds"):
+            other._open(run.folder)
+    assert {path: path.read_bytes() for path in run.folder.glob("*.json")} == files
+    run.log(1, loss=0.5)
+    run.finish()
+    assert store.points(run.id, "loss").values.tolist() == [0.5]
+
+
 def test_a_failed_run_that_is_resumed_has_no_error(store: Store) -> None:
     with pytest.raises(ZeroDivisionError), store.start("digits") as run:
         _ = 1 / 0

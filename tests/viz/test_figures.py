@@ -252,6 +252,25 @@ def test_curves_draw_the_mean_and_students_interval() -> None:
         np.testing.assert_allclose([ys.min(), ys.max()], [low[i], high[i]])
 
 
+def test_bands_are_cut_to_what_is_possible() -> None:
+    runs = np.array([[60.0, 99.0], [80.0, 99.9], [99.0, 100.0]])
+    axes = viz.curves({"CNN": runs}, "Epoch", "Accuracy (%)", possible=(0, 100)).axes[0]
+    (outline,) = axes.collections[0].get_paths()
+    low, _ = stats.t.interval(0.95, 2, runs.mean(0), stats.sem(runs, axis=0))
+    assert outline.vertices[:, 1].max() == 100
+    assert outline.vertices[:, 1].min() == pytest.approx(low.min())
+
+
+def test_long_names_leave_room_for_the_drawing() -> None:
+    names = [f"digits-20261122-131052-2fee7{i}, Softmax regression, training" for i in range(12)]
+    figure = viz.curves({name: [1.0, 2.0] for name in names}, "Epoch", "Loss (nats)")
+    viz.to_svg(figure)
+    figure.draw_without_rendering()
+    box = figure.axes[0].get_position()
+    assert box.height * figure.get_figheight() > 1.3
+    assert box.width * figure.get_figwidth() > 2.5
+
+
 def test_curves_say_what_they_show() -> None:
     series = {"MLP": np.ones((3, 4)), "CNN": np.ones((5, 4)), "one run": Arrayish([1.0, 2, 3, 4])}
     figure = viz.curves(series, "Epoch", "Loss (nats)", title="Training")

@@ -90,6 +90,42 @@ def test_page_is_well_formed_and_says_everything() -> None:
     assert len(parsed.all("svg")) == 4
 
 
+def test_paragraphs_with_dashes_are_lists() -> None:
+    text = "Before.\n\n- one\n\n- two & more\n\nBetween.\n\n- three"
+    parsed = Page(viz.Report("Lists").section("A", text).to_html())
+    assert [name for name, _ in parsed.elements].count("ul") == 2
+    assert parsed.text["li"] == ["one", "two & more", "three"]
+    assert parsed.text["p"] == ["Before.", "Between."]
+
+
+def test_a_formula_is_a_drawing_with_its_tex_as_name() -> None:
+    tex = r"y_{o,p} = b_o + \sum_{c,k} \frac{w_{o,c,k}}{2} < 3"
+    html = viz.Report("F").section("A", viz.Formula(tex)).to_html()
+    (drawing,) = Page(html).all("svg")
+    assert drawing["aria-label"] == tex
+    assert drawing["role"] == "img"
+    (path,) = Page(html).all("path")
+    assert path["fill"] == "currentColor", "so that it can be read in both themes"
+    left, top, width, height = (float(x) for x in drawing["viewbox"].split())
+    commands = re.findall("[MLQCZ][^MLQCZ]*", path["d"])
+    points = [float(x) for command in commands for x in command[1:].split()]
+    x, y = np.array(points).reshape(-1, 2).T
+    assert left <= x.min() < x.max() <= left + width
+    assert top <= -y.max() < -y.min() <= top + height
+
+
+@pytest.mark.parametrize("tex", ["", "  ", r"\begin{cases} 1 \end{cases}", "x^", "a $ b"])
+def test_formulas_refuse_what_they_cannot_set(tex: str) -> None:
+    with pytest.raises(ValueError, match=r"^(the formula is empty|formula .* cannot be set)"):
+        viz.Formula(tex)
+
+
+def test_what_stands_in_parentheses_keeps_together_where_there_is_room() -> None:
+    table = viz.Table(["a", "b"], [["x", "95.3 (94.0 to 96.9)"], ["y (see below)", "f(1) (2)"]])
+    whole = re.findall(r"<span class=whole>(.*?)</span>", table.to_html())
+    assert whole == ["(94.0 to 96.9)", "(2)"]
+
+
 def test_neighbouring_plots_share_a_row() -> None:
     rows = [a for a in Page(report().to_html()).all("div") if a.get("class") == "plots"]
     assert len(rows) == 3

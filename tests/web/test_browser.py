@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from groundup.runs import Store
+from groundup.runs import Store, Verdict
 
 from .browsing import Visit, until
 from .conftest import Served, start, stop
@@ -19,20 +19,66 @@ Begin = Callable[..., Visit]
 VIEWS = ("runs", "curves", "layers", "figures", "system", "claims", "compare")
 
 
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server for the tests that write; each has runs of its own."""
+    folder = tmp_path_factory.mktemp("workshop")
+    process, address = start(folder)
+    yield Served(folder, address)
+    stop(process)
+
+
 def runs_of(served: Served, kind: str, many: int = 99) -> str:
     return "runs=" + ",".join(served.runs[kind][:many])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_view_opens_without_an_error(visit: Begin, served: Served, scheme: str) -> None:
-    one = visit(color_scheme=scheme)
-    for kind in ("digits", "transformer"):
-        for view in VIEWS:
-            page = one.open(f"/{view}?{runs_of(served, kind)}")
-            page.wait_for_selector("#main :is(table, canvas, figure, .empty)")
-            assert page.locator("[role=alert]:visible").count() == 0
-    page = one.open(f"/run/{served.runs['transformer'][2]}")
+OPENED = "#main :is(table, canvas, figure, .empty, h1)"
+
+
+def shown(page: Any) -> None:
+    """Wait until what was asked for is drawn."""
+    page.wait_for_selector(OPENED)
+    until(page, "!document.querySelector('[aria-busy=true]')")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def nameless(page: Any) -> list[str]:
+    """What a reader of the screen could not name."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll(
+            "button, a, input, select, textarea, img, [role=group], [role=region]")]
+          .filter((e) => e.checkVisibility())
+          .filter((e) => !e.getAttribute("aria-label") && !e.title && !e.labels?.length)
+          .filter((e) => !e.textContent.trim() && !e.hasAttribute("alt"))
+          .map((e) => e.outerHTML.slice(0, 120))"""
+    )
+
+
+def test_every_view_in_both_themes_on_every_screen(visit: Begin, served: Served) -> None:
+    one = visit(color_scheme="light")
+    for view in (*VIEWS, f"run/{served.runs['transformer'][2]}"):
+        page = one.open(f"/{view}?{runs_of(served, 'transformer')}")
+        for width in (320, 390, 768, 1280, 2560):
+            page.set_viewport_size({"width": width, "height": 800})
+            page.emulate_media(color_scheme="dark" if width == 390 else "light")
+            shown(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (view, width)
+        assert page.locator("[role=alert]:visible").count() == 0, view
+        assert nameless(page) == [], view
+        ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+        assert len(ids) == len(set(ids)), view
+        assert page.locator("h1").count() == 1, view
     page.wait_for_selector("text=Why it failed")
+
+
+@pytest.mark.slow
+def test_views_of_short_runs_have_names_for_everything(visit: Begin, served: Served) -> None:
+    one = visit(color_scheme="dark")
+    for view in (*VIEWS, f"run/{served.runs['digits'][3]}"):
+        page = one.open(f"/{view}?{runs_of(served, 'digits')}")
+        shown(page)
+        assert page.locator("[role=alert]:visible").count() == 0, view
+        assert nameless(page) == [], view
 
 
 def test_runs_of_every_kind_are_shown(visit: Begin) -> None:
@@ -86,6 +132,7 @@ def test_find_filter_sort(visit: Begin, served: Served) -> None:
     assert page.get_attribute("th:has([data-sort='metric:loss'])", "aria-sort") == "ascending"
 
 
+@pytest.mark.slow
 def test_columns_can_be_chosen(visit: Begin) -> None:
     page = visit().open()
     page.click("text=Columns …")
@@ -147,7 +194,7 @@ def settled(page: Any, chart: str) -> str:
     until(page, "!document.querySelector('[aria-busy=true]')")
     before = ""
     while before != (before := drawing(page, chart)):
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(80)
     return before
 
 
@@ -225,41 +272,31 @@ def test_zoom_by_mouse_and_back(visit: Begin, served: Served) -> None:
     assert settled(page, "loss") == whole
 
 
-@pytest.mark.parametrize("axis", ["step", "time"])
-def test_a_running_curve_grows(browser: Any, tmp_path: Path, axis: str) -> None:
-    process, address = start(tmp_path)
-    try:
-        with Store(tmp_path) as store, store.start("line") as run:
-            run.log(1, loss=3.0)
-            run.flush()
-            one = Visit(browser, address)
-            page = one.open(f"/curves?runs={run.id}&x={axis}")
-            page.click("[data-chart=loss] button[aria-label='Show as a table']")
-            points = page.locator("[data-chart=loss] td:last-child")
-            for step in range(2, 40):
-                run.log(step, loss=3.0 / step)
-            until(
-                page,
-                "document.querySelector('[data-chart=loss] td:last-child').textContent === '39'",
-                5000,
-            )
-            before = settled(page, "loss")
-            run.log(40, loss=2.5)
-            until(
-                page,
-                "document.querySelector('[data-chart=loss] td:last-child').textContent === '40'",
-                5000,
-            )
-            page.wait_for_timeout(300)
-            assert drawing(page, "loss") != before
-            assert points.inner_text() == "40"
-            # A metric that is new has a chart of its own, without a reload.
-            run.log(41, accuracy=0.5)
-            page.wait_for_selector("[data-chart=accuracy] canvas", timeout=5000)
-        page.wait_for_selector("#sidebar .status-done", timeout=8000)
-        one.close()
-    finally:
-        stop(process)
+@pytest.mark.parametrize("axis", ["step", pytest.param("time", marks=pytest.mark.slow)])
+def test_a_running_curve_grows(browser: Any, workshop: Served, axis: str) -> None:
+    def has(points: int) -> str:
+        cell = "document.querySelector('[data-chart=loss] td:last-child')"
+        return f"{cell}.textContent === '{points}'"
+
+    with Store(workshop.folder) as store, store.start("line") as run:
+        run.log(1, loss=3.0)
+        run.flush()
+        one = Visit(browser, workshop.address)
+        page = one.open(f"/curves?runs={run.id}&x={axis}")
+        page.click("[data-chart=loss] button[aria-label='Show as a table']")
+        for step in range(2, 40):
+            run.log(step, loss=3.0 / step)
+        until(page, has(39), 5000)
+        before = settled(page, "loss")
+        run.log(40, loss=2.5)
+        until(page, has(40), 5000)
+        page.wait_for_timeout(100)
+        assert drawing(page, "loss") != before
+        # A metric that is new has a chart of its own, without a reload.
+        run.log(41, accuracy=0.5)
+        page.wait_for_selector("[data-chart=accuracy] canvas", timeout=5000)
+    page.wait_for_selector(f"#sidebar [data-run='{run.id}'] .status-done", timeout=8000)
+    one.close()
 
 
 # Keyboard
@@ -318,6 +355,7 @@ def test_shortcuts(visit: Begin, served: Served) -> None:
     page.keyboard.type("2 cnn")  # in a field, keys are text
     assert page.input_value("#search") == "2 cnn"
     page.fill("#search", "")
+    until(page, "document.querySelectorAll('table.runs tbody tr').length === 11")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("j")
     page.keyboard.press("j")
@@ -343,36 +381,32 @@ def test_shortcuts(visit: Begin, served: Served) -> None:
 # Tags, notes, and text that looks like code
 
 
-def test_tags_and_note_are_written(browser: Any, tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
+def test_tags_and_note_are_written(browser: Any, workshop: Served) -> None:
+    with Store(workshop.folder) as store:
         run_id = store.queue("digits", tags=["old"]).id
-    process, address = start(tmp_path)
-    try:
-        one = Visit(browser, address)
-        page = one.open(f"/run/{run_id}")
-        page.fill("#new-tag", "best & <b>bold</b>")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("text=The tags are saved.")
-        page.click("button[aria-label='Remove tag old']")
-        until(page, "document.querySelectorAll('.tag').length === 1")
-        page.fill("#note", "a note\nof two lines")
-        page.click("text=Save note")
-        page.wait_for_selector("text=The note is saved.")
-        page.fill("#new-tag", "x" * 60)
-        page.click("text=Runs")
-        page.wait_for_selector("table.runs .tag:has-text('<b>bold</b>')")
-        one.close()
-    finally:
-        stop(process)
-    with Store(tmp_path) as store:
+    one = Visit(browser, workshop.address)
+    page = one.open(f"/run/{run_id}")
+    page.fill("#new-tag", "best & <b>bold</b>")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=The tags are saved.")
+    page.click("button[aria-label='Remove tag old']")
+    until(page, "document.querySelectorAll('.tag').length === 1")
+    page.fill("#note", "a note\nof two lines")
+    page.click("text=Save note")
+    page.wait_for_selector("text=The note is saved.")
+    page.fill("#new-tag", "x" * 60)
+    page.click("text=Runs")
+    page.wait_for_selector("table.runs .tag:has-text('<b>bold</b>')")
+    one.close()
+    with Store(workshop.folder) as store:
         info = store.get(run_id)
     assert info.tags == ("best & <b>bold</b>",)
     assert info.note == "a note\nof two lines"
 
 
-def test_text_is_never_code(browser: Any, tmp_path: Path) -> None:
+def test_text_is_never_code(browser: Any, workshop: Served) -> None:
     bad = '<img src=x onerror="window.broken=1">'
-    with Store(tmp_path) as store:
+    with Store(workshop.folder) as store:
         config = {bad: bad, "lr": bad}
         with store.start("digits", config, tags=[bad], note=bad) as run:
             run.log(1, **{bad: 1.0, f"gradient_norm/{bad}": 1.0})
@@ -384,21 +418,17 @@ def test_text_is_never_code(browser: Any, tmp_path: Path) -> None:
     event = {"event": "verdict", "time": 1.0, "verdict": verdict}
     with (folder / "events.jsonl").open("a") as file:
         file.write(json.dumps(event) + "\n")
-    process, address = start(tmp_path)
-    try:
-        one = Visit(browser, address)
-        for view in (*VIEWS, f"run/{run.id}"):
-            page = one.open(f"/{view}?runs={run.id}")
-            page.wait_for_selector("#main :is(table, canvas, figure, .empty, h1)")
-            page.wait_for_timeout(300)
-            assert page.evaluate("window.broken") is None
-            assert page.locator("img[src=x]").count() == 0
-        page.goto(f"{address}/api/runs/{run.id}/figures/act.svg")
+    one = Visit(browser, workshop.address)
+    for view in (*VIEWS, f"run/{run.id}"):
+        page = one.open(f"/{view}?runs={run.id}")
+        shown(page)
+        page.wait_for_timeout(100)
         assert page.evaluate("window.broken") is None
-        one.errors = [e for e in one.errors if "figures/act.svg" not in e and "script" not in e]
-        one.close()
-    finally:
-        stop(process)
+        assert page.locator("img[src=x]").count() == 0
+    page.goto(f"{workshop.address}/api/runs/{run.id}/figures/act.svg")
+    assert page.evaluate("window.broken") is None
+    one.errors = [e for e in one.errors if "figures/act.svg" not in e and "script" not in e]
+    one.close()
 
 
 # States
@@ -486,6 +516,69 @@ def test_a_run_shows_its_parts(visit: Begin, served: Served) -> None:
     page.wait_for_selector("text=Nothing logged yet")
 
 
+def test_a_group_is_its_parts(browser: Any, workshop: Served) -> None:
+    claims = [
+        ("c", "it is undecided", "undecided"),
+        ("d", "it holds", "holds"),
+        ("e", "it is refuted", "refuted"),
+        ("f", "it holds in part", "holds in part"),
+        ("g", "it is not measured", "not measured"),
+    ]
+    with Store(workshop.folder) as store, store.start("seeds") as group:
+        parts = []
+        for seed in range(2):
+            part = store.queue("seeds", seed=seed, parent=group.id)
+            with store.resume(part.id) as run:
+                for step in range(1, 6):
+                    run.log(step, validation_accuracy=90.0 + 2 * seed, **{"weight_norm/w": 1.0})
+                run.log(5, **{"system/cpu": 1.0})
+            parts.append(part.id)
+        for name, text, verdict in claims:
+            measured = {} if verdict == "not measured" else {0: 90.0, 1: 92.0, 2: 97.0}
+            group.log_verdict(
+                Verdict(name, text, "a book", 94.0, "at least", " %", measured, 90.0, 94.5, verdict)
+            )
+    one = Visit(browser, workshop.address)
+    # Its runs are drawn, and the list at the side says whose lines they are.
+    page = one.open(f"/curves?runs={group.id}")
+    settled(page, "validation_accuracy")
+    assert len(colours(page, "validation_accuracy")) == 2
+    assert "group of 2 runs" in page.inner_text(f"#sidebar [data-run='{group.id}']")
+    page.uncheck(f"#sidebar [data-run='{parts[0]}'] input")
+    until(page, f"location.hash.includes('runs={parts[1]}')")
+    # Not every view waits for something new to find out what there is.
+    page = one.open(f"/system?runs={group.id}")
+    page.wait_for_selector("[data-chart='system/cpu'] canvas")
+    assert "cores busy" in page.inner_text("[data-chart='system/cpu'] h3")
+    page = one.open(f"/layers?runs={group.id}")
+    page.wait_for_selector("[data-layer=w] canvas")
+    # A group has the means of its runs, in the table and beside others.
+    page = one.open("/runs?text=seeds")
+    row = page.locator(f"table.runs tr[data-run='{group.id}']")
+    row.wait_for()
+    assert "2 runs" in row.inner_text()
+    assert "91" in row.inner_text()
+    page = one.open(f"/compare?runs={parts[0]},{group.id}")
+    page.wait_for_selector("text=group of 2 runs")
+    cells = page.locator("tr:has(th:text-is('validation_accuracy')) td").all_inner_texts()
+    assert [cell.split()[0] for cell in cells] == ["90", "91"]
+    # Its claims are those of each of its seeds; what is certain comes first.
+    page = one.open(f"/claims?runs={parts[0]}")
+    page.wait_for_selector("table.claims")
+    counted = page.locator(".claim-counts .badge").all_inner_texts()
+    assert counted == ["holds", "holds in part", "refuted", "undecided", "not measured"]
+    kinds = page.locator("table.claims .badge").evaluate_all("all => all.map((e) => e.className)")
+    assert len(set(kinds)) == 5
+    cells = page.locator("table.claims tbody tr").first.locator("td").all_inner_texts()
+    assert cells[2].strip() == "92 %"  # the median, as in reports
+    assert "90 to 94.5 %" in cells[3]
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert (
+        page.locator("table.claims tbody tr").first.locator("td").nth(3).bounding_box()["x"] < 390
+    )
+    one.close()
+
+
 def test_compared_runs_show_what_differs(visit: Begin, served: Served) -> None:
     ids = [served.runs["digits"][0], served.runs["digits"][3]]
     page = visit().open(f"/compare?runs={','.join(ids)}")
@@ -503,16 +596,7 @@ def test_compared_runs_show_what_differs(visit: Begin, served: Served) -> None:
 # Looks
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 2560])
-def test_nothing_is_wider_than_the_screen(visit: Begin, served: Served, width: int) -> None:
-    one = visit(viewport={"width": width, "height": 800})
-    for view in (*VIEWS, f"run/{served.runs['transformer'][2]}"):
-        page = one.open(f"/{view}?{runs_of(served, 'transformer')}")
-        page.wait_for_selector("#main :is(table, canvas, figure, .empty, h1)")
-        page.wait_for_timeout(300)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, view
-
-
+@pytest.mark.slow
 def test_the_theme_is_chosen_and_kept(visit: Begin, served: Served) -> None:
     page = visit(color_scheme="light").open(f"/curves?{runs_of(served, 'digits', 1)}")
     light = settled(page, "loss")
@@ -525,23 +609,3 @@ def test_the_theme_is_chosen_and_kept(visit: Begin, served: Served) -> None:
     page.reload()
     page.wait_for_selector("[data-chart=loss] canvas")
     assert page.evaluate(ground) != before
-
-
-def test_what_has_no_words_has_a_name(visit: Begin, served: Served) -> None:
-    one = visit()
-    for view in (*VIEWS, f"run/{served.runs['digits'][3]}"):
-        page = one.open(f"/{view}?{runs_of(served, 'digits')}")
-        page.wait_for_selector("#main :is(table, canvas, figure, .empty, h1)")
-        page.wait_for_timeout(200)
-        nameless = page.evaluate(
-            """() => [...document.querySelectorAll(
-                "button, a, input, select, textarea, img, [role=group], [role=region]")]
-              .filter((e) => e.checkVisibility())
-              .filter((e) => !e.getAttribute("aria-label") && !e.title && !e.labels?.length)
-              .filter((e) => !e.textContent.trim() && !e.hasAttribute("alt"))
-              .map((e) => e.outerHTML.slice(0, 120))"""
-        )
-        assert nameless == [], view
-        ids = page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
-        assert len(ids) == len(set(ids))
-        assert page.locator("h1").count() == 1

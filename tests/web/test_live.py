@@ -77,9 +77,15 @@ def stream(address: str, query: str = "", last: str | None = None) -> Iterator[S
 WRITER = """
 import sys, time
 from groundup.runs import Store
-with Store(sys.argv[1]) as store, store.start("line") as run:
-    print(run.id, flush=True)
+with Store(sys.argv[1]) as store:
+    run = None
     for line in sys.stdin:
+        if line == "begin\\n":
+            if run is not None:
+                run.finish()
+            run = store.start("line")
+            print(run.id, flush=True)
+            continue
         for step in eval(line):
             run.log(step, loss=float(step), other=0.0)
         print(time.time(), flush=True)
@@ -94,18 +100,22 @@ class Writer:
             [sys.executable, "-c", WRITER, str(folder)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
         )  # fmt: skip
-        self.run = self._line()
+        self.begin()
 
-    def _line(self) -> str:
+    def _ask(self, line: str) -> str:
+        assert self.process.stdin is not None
         assert self.process.stdout is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
         return self.process.stdout.readline().strip()
+
+    def begin(self) -> None:
+        """End the run, if there is one, and begin another."""
+        self.run = self._ask("begin")
 
     def log(self, steps: range) -> float:
         """Log points; when they were logged."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{steps!r}\n")
-        self.process.stdin.flush()
-        return float(self._line())
+        return float(self._ask(repr(steps)))
 
     def close(self) -> None:
         assert self.process.stdin is not None
@@ -124,11 +134,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     stop(process)
 
 
-@pytest.fixture
-def writer(shared: Served) -> Iterator[Writer]:
+@pytest.fixture(scope="module")
+def process(shared: Served) -> Iterator[Writer]:
     found = Writer(shared.folder)
     yield found
     found.close()
+
+
+@pytest.fixture
+def writer(process: Writer) -> Writer:
+    """A process that has just begun a run."""
+    process.begin()
+    return process
 
 
 def x_of(changes: list[dict[str, Any]]) -> list[float]:

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from groundup.runs import Store
 from groundup.web import create_app
+from groundup.web.api import LARGEST_FIGURE
 from groundup.web.security import HEADERS, Hosts
 from groundup.web.server import listen
 
@@ -137,6 +138,34 @@ def test_a_journal_cannot_point_elsewhere(tmp_path: Path, file: str) -> None:
             answer = client.get(f"/api/runs/{run_id}/figures/{found['file']}")
             assert answer.status_code == 404
             assert "secret" not in answer.text.replace("secret.svg", "")
+
+
+def test_links_out_of_a_run_are_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.svg").write_text("secret")
+    (outside / "environment.json").write_text('{"commit": "secret"}')
+    run_id = figure_of(tmp_path / "runs", "secret.svg")
+    folder = tmp_path / "runs" / run_id
+    for path in (folder / "figures").iterdir():
+        path.unlink()
+    (folder / "figures").rmdir()
+    os.symlink(outside, folder / "figures")
+    (folder / "environment.json").unlink()
+    os.symlink(outside / "environment.json", folder / "environment.json")
+    with TestClient(create_app(tmp_path / "runs"), base_url=LOCAL) as client:
+        assert client.get(f"/api/runs/{run_id}/figures/secret.svg").status_code == 404
+        assert client.get(f"/api/runs/{run_id}").json()["environment"] == {}
+
+
+def test_a_huge_figure_is_refused_in_words(tmp_path: Path) -> None:
+    run_id = figure_of(tmp_path, "huge.svg")
+    with (tmp_path / run_id / "figures" / "huge.svg").open("wb") as file:
+        file.truncate(LARGEST_FIGURE + 1)
+    with TestClient(create_app(tmp_path), base_url=LOCAL) as client:
+        answer = client.get(f"/api/runs/{run_id}/figures/huge.svg")
+    assert answer.status_code == 413
+    assert "open it from the disk" in answer.json()["error"]
 
 
 # An SVG file may hold a script; opened by itself it must not run.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from ..experiments.config import assignments, changed
 from ..experiments.experiment import Experiment as Loaded, entries, load
@@ -30,7 +29,7 @@ from .app import (
     examples,
     whole_number,
 )
-from .messages import Stopped, output, plain, print_json, shown, status, usage
+from .messages import Stopped, grid, output, plain, print_json, shown, status, usage
 
 
 @app.command("list", epilog=examples("groundup list", "groundup list --history --json"))
@@ -49,9 +48,7 @@ def list_(
         if json:
             print_json([_run_json(info) for info in found])
             return
-        table = Table(
-            "run", "seed", "status", "begun", "tags", title=f"Runs in {runs_folder(runs)}"
-        )
+        table = grid("run", "seed", "status", "begun", "tags", title=f"Runs in {runs_folder(runs)}")
         groups = [info for info in found if info.parent is None][:40]
         for info in groups:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.created))
@@ -62,7 +59,7 @@ def list_(
     if json:
         print_json([vars(entry) for entry in entries()])
         return
-    table = Table("experiment", "chapter", "what it asks", title="groundup run EXPERIMENT")
+    table = grid("experiment", "chapter", "what it asks", title="groundup run EXPERIMENT")
     for entry in entries():
         lesson = "" if entry.lesson is None else f"{entry.lesson}"
         table.add_row(entry.name, " ".join(filter(None, (entry.chapter, lesson))), entry.title)
@@ -130,6 +127,8 @@ def run(
         return
     if experiment is None:
         raise usage("which experiment? `groundup list` shows all")
+    if seeds and seed:
+        raise usage("--seeds N takes the first N seeds, --seed N that one; leave out one of them")
     loaded = load(experiment)
     changes = assignments(set_ or [])
     config = changed(loaded.config(), changes)
@@ -141,6 +140,9 @@ def run(
             chosen: Sequence[int] = list(dict.fromkeys(seed))
         else:
             chosen = reporting_seeds(loaded, seeds or len(loaded.seeds))
+        if used := sorted(set(chosen) & set(loaded.tuning_seeds)):
+            words = ", ".join(map(str, used))
+            status().print(f"Settings were chosen on seed {words}: no claim is judged by it.")
         if not json:
             _introduce(loaded)
         with going_on(f"{experiment}{runs_option(runs)}") as opened:
@@ -161,7 +163,7 @@ def reporting_seeds(experiment: Loaded, count: int) -> list[int]:
 
 def runs_option(runs: object) -> str:
     """The option that a command needs to find the same folder again."""
-    return "" if runs is None else f" --runs {runs}"
+    return "" if runs is None else f" --runs {shlex.quote(str(runs))}"
 
 
 @contextmanager
@@ -181,9 +183,9 @@ def going_on(words: str) -> Any:
         yield opened
     except KeyboardInterrupt as error:
         raise Stopped(advice() if found else "nothing had begun") from error
-    except Exception:
+    except Exception as error:
         if found:
-            print(f"Failed; {advice()}", file=sys.stderr)
+            error.add_note(f"Failed; {advice()}")
         raise
 
 
@@ -242,7 +244,7 @@ def show_results(results: Results, console: Console) -> None:
         words += ", with " + ", ".join(f"{k} = {v}" for k, v in results.changes.items())
     for headers, rows in (metrics_table(results), claims_table(results)):
         if rows:
-            table = Table(*headers, title=words)
+            table = grid(*headers, title=words)
             for row in rows:
                 table.add_row(*row)
             console.print(table)
@@ -282,7 +284,7 @@ def _tune(experiment: Loaded, store: Store, changes: dict[str, str], json: bool)
         print_json(rows)
         return
     seeds = ", ".join(map(str, experiment.tuning_seeds))
-    table = Table("setting", "value", "metric", f"mean of the seeds {seeds}", "", "")
+    table = grid("setting", "value", "metric", f"mean of the seeds {seeds}", "", "")
     for row in rows:
         marks = ("best" if row["best"] else "", "used" if row["used"] else "")
         table.add_row(

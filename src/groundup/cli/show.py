@@ -14,8 +14,8 @@ from ..experiments.report import (
     write_report,
 )
 from ..experiments.runner import Results, results_of
-from ..runs import Store, export_csv, export_tensorboard, runs_folder
-from .app import Json, RunId, RunIds, RunsFolder, app, examples, whole_number
+from ..runs import RunInfo, Store, export_csv, export_tensorboard, runs_folder
+from .app import AnyRunIds, Json, RunId, RunIds, RunsFolder, app, examples, whole_number
 from .messages import plain, print_json, shown, usage
 from .run import results_json
 
@@ -25,16 +25,31 @@ Output = Annotated[
 ]
 
 
+MENTIONED = 5
+"""Runs that are named to who did not say which."""
+
+
 @app.command(
     epilog=examples(
+        "groundup report",
         "groundup report digits-20260131-174501-3fa94c",
         "groundup report 3fa94c --output digits.html",
     )
 )
 @plain
-def report(run: RunId, output: Output = None, runs: RunsFolder = None, json: Json = False) -> None:
-    """Write the report of a run or a group: one HTML page that needs nothing else."""
+def report(
+    run: RunId = None, output: Output = None, runs: RunsFolder = None, json: Json = False
+) -> None:
+    """Write the report of a run or a group, the newest unless said otherwise.
+
+    It is one HTML page that needs nothing else.
+    """
     with Store(runs) as store:
+        if run is None:
+            newest = _newest(store)
+            if not newest:
+                raise usage(f"there are no runs in {store.folder} yet: groundup run EXPERIMENT")
+            run = newest[0].id
         results = results_of(store, run)
         path = write_report(results, store, output)
     if json:
@@ -48,12 +63,14 @@ def report(run: RunId, output: Output = None, runs: RunsFolder = None, json: Jso
 )
 @plain
 def compare(
-    run: RunIds, output: Output = None, runs: RunsFolder = None, json: Json = False
+    run: AnyRunIds = None, output: Output = None, runs: RunsFolder = None, json: Json = False
 ) -> None:
     """Compare runs or groups on one HTML page: settings, metrics with intervals, curves."""
-    if len(set(run)) < 2:
-        raise usage("compare needs two different runs at least; `groundup list --history` has them")
     with Store(runs) as store:
+        if run is None or len(set(run)) < 2:
+            known = "".join(f"\n  {info.id}  {info.status}" for info in _newest(store)[:MENTIONED])
+            words = f"the newest are:{known}" if known else "there are none yet"
+            raise usage(f"compare needs two different runs or groups at least; {words}")
         several: dict[str, Results] = {}
         for name in run:
             results = results_of(store, name)
@@ -76,6 +93,11 @@ def compare(
         )
     else:
         print(shown(path))
+
+
+def _newest(store: Store) -> list[RunInfo]:
+    """Groups and runs that are no part of one, the newest first."""
+    return [info for info in store.runs() if info.parent is None]
 
 
 @app.command(

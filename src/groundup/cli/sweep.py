@@ -12,7 +12,7 @@ from ..experiments.experiment import load
 from ..experiments.sweep import Range, Sweep, sweep as search
 from ..runs import Store
 from .app import Experiment, Json, RunsFolder, Settings, app, examples, whole_number
-from .messages import Stopped, output, plain, print_json, status, usage
+from .messages import Stopped, grid, output, plain, print_json, status, usage
 
 SHOWN = 10
 """Trials in the table."""
@@ -118,7 +118,7 @@ def _words(row: dict[str, Any]) -> str:
 
 def _table(found: Sweep) -> Table:
     names = list(dict.fromkeys(name for row in found.trials for name in row["settings"]))
-    table = Table("trial", found.metric, *names, "state", title=f"{found.study}: the best trials")
+    table = grid("trial", found.metric, *names, "state", title=f"{found.study}: the best trials")
     sign = -1 if found.goal == "maximize" else 1
     ranked = sorted(
         found.trials,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from ..experiments import results_page
+from ..experiments import evidence, results_page
 from ..experiments.experiment import entries, find, load
 from ..experiments.report import write_report
 from ..experiments.runner import Results, run_seeds
 from ..runs import RunsError, Store, runs_folder
 from .app import Json, RunsFolder, app, complete_experiment, examples
-from .messages import REFUTED, Stopped, fail, output, plain, print_json, shown, status, usage
+from .messages import REFUTED, Stopped, fail, grid, output, plain, print_json, shown, status, usage
 from .run import results_json, runs_option
 
 
@@ -47,6 +47,8 @@ def verify(
 ) -> None:
     """Run experiments with all their reporting seeds, judge the claims, rewrite the page.
 
+    Figures go to a folder beside the page: results/digits/learning-1.svg, say.
+
     Seeds that are done already with the same settings and the same code are not run again, so a
     verification that was stopped goes on where it was when it is asked for again.
     """
@@ -54,7 +56,8 @@ def verify(
     if page is None:
         docs = Path("docs")
         page = (docs if docs.is_dir() else runs_folder(runs)) / "results.md"
-    records, found, failed = results_page.read(page), [], []
+    found, failed = [], []
+    records = results_page.read(page)
     with Store(runs) as store:
         for number, name in enumerate(chosen, 1):
             status().print(f"{name} ({number} of {len(chosen)})")
@@ -74,11 +77,14 @@ def verify(
                 status().print(f"{name} failed: {type(error).__name__}: {error}", style="red")
                 continue
             found.append(results)
-            records[name] = results_page.record(results)
-            results_page.write(page, records, entries())
+            with results_page.alone(page):  # another verification may have written meanwhile
+                records = results_page.read(page)
+                records[name] = results_page.record(results, store, page)
+                results_page.write(page, records, entries())
     if json:
         content: dict[str, Any] = {"page": str(page), "failed": failed}
-        print_json({**content, "experiments": [results_json(results) for results in found]})
+        measured = [{**results_json(r), "figures": _figures(page, records, r)} for r in found]
+        print_json({**content, "experiments": measured})
     else:
         _show(found)
         print(shown(page))
@@ -104,6 +110,13 @@ def _verified(name: str, store: Store) -> Results:
     return results
 
 
+def _figures(page: Path, records: Mapping[str, dict[str, Any]], results: Results) -> list[str]:
+    """The files that show what was measured."""
+    name = results.experiment.name
+    folder = results_page.figures_folder(page, name)
+    return [str(folder / file) for file in evidence.files(records[name])]
+
+
 def _chosen(names: list[str], all_: bool) -> list[str]:
     """Experiments by name or chapter, each once, in the order of the course."""
     if all_ == bool(names):
@@ -117,7 +130,7 @@ def _chosen(names: list[str], all_: bool) -> list[str]:
 
 
 def _show(found: list[Results]) -> None:
-    table = Table("experiment", "claim", "claimed", "measured", "verdict")
+    table = grid("experiment", "claim", "claimed", "measured", "verdict")
     for results in found:
         for finding in results.findings:
             table.add_row(results.experiment.name, *finding.cells())

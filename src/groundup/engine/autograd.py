@@ -320,7 +320,7 @@ def grad(
 
     Raises:
         RuntimeError: an input does not require a gradient, or is unused and ``allow_unused`` is
-        false.
+            false.
 
     Example:
         >>> import groundup as gu

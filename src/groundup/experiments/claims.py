@@ -5,7 +5,8 @@ holds), that it is true (rejecting it, the claim is refuted), and, where the cla
 that there is no effect in that direction or one in the other. All hypotheses of an experiment
 together are corrected by Holm's method at 5 %, so that with a probability of at least 95 % none of
 its verdicts is false. The interval that is shown beside a verdict is the plain 95 % interval of
-that one claim; a claim may therefore be undecided although its own interval excludes the figure.
+that one claim, cut to the values that are possible; a claim may therefore be undecided although its
+own interval excludes the figure.
 
 What is compared is decided by the claim before anything is measured:
 
@@ -18,12 +19,12 @@ What is compared is decided by the claim before anything is measured:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from .statistics import Estimate, Interval, Mean, Median, Proportion, Ratio, holm
+from .statistics import ANY, Estimate, Interval, Mean, Median, Proportion, Ratio, holm
 
 Verdict = Literal["holds", "holds in part", "refuted", "undecided", "not measured"]
 LEVEL = 0.05
@@ -53,8 +54,9 @@ class Claim:
         digits: digits after the point that are shown, and to which "equals" is judged.
 
     Raises:
-        ValueError: more than one of `minus`, `over` and `of`, or a comparison or an estimate of
-            another name.
+        ValueError: more than one of `minus`, `over` and `of`; a comparison or an estimate of
+            another name; an estimate for a proportion, which has its own; figures that are not
+            finite, or with more digits than are shown.
 
     Example:
         >>> claim = Claim("sum", "two and two are five", "folklore", 5, "sum", "equals",
@@ -90,6 +92,22 @@ class Claim:
             raise ValueError(
                 f"claim {self.id!r}: estimate {self.estimate!r}, expected 'mean', 'median' or "
                 "'exact'"
+            )
+        if self.of is not None and self.estimate != "mean":
+            raise ValueError(
+                f"claim {self.id!r}: estimate {self.estimate!r} of a proportion, expected none: "
+                "the trials of all seeds are counted together"
+            )
+        figures = [self.claimed, *([] if self.neutral is None else [self.neutral])]
+        if not all(map(math.isfinite, figures)):
+            raise ValueError(f"claim {self.id!r}: figures {figures}, expected finite ones")
+        if self.digits < 0 or not math.isclose(
+            self.claimed, round(self.claimed, self.digits), rel_tol=1e-12, abs_tol=0.0
+        ):
+            raise ValueError(
+                f"claim {self.id!r}: claimed {self.claimed:.15g} with digits={self.digits}, which "
+                f"would be shown as {self.claimed:.{max(0, self.digits)}f}; expected as many "
+                "digits as the figure has"
             )
 
     @property
@@ -131,7 +149,7 @@ class Finding:
         note: what else there is to know, such as why it was not measured.
         values: what the claim is about, for each seed; for a proportion the percentages.
         value: their median; for a proportion the percentage of all trials together.
-        interval: 95 %; None if there is none.
+        interval: 95 %, cut to the values that are possible; None if there is none.
         p: p-value after Holm's correction of what the verdict rests on.
 
     Example:
@@ -201,7 +219,10 @@ def _number(value: float) -> float | str | None:
 
 
 def judge(
-    claims: Sequence[Claim], results: Mapping[int, Mapping[str, float]], level: float = LEVEL
+    claims: Sequence[Claim],
+    results: Mapping[int, Mapping[str, float]],
+    level: float = LEVEL,
+    possible: Callable[[str], Interval] = lambda _: ANY,
 ) -> list[Finding]:
     """Judge all claims of an experiment together.
 
@@ -209,6 +230,8 @@ def judge(
         claims: what is claimed.
         results: the metrics of each seed.
         level: largest probability of a false verdict among all of them.
+        possible: gives by a metric's name the values that it can have. Intervals are cut to them;
+            the tests do not use them.
 
     Returns:
         A finding for each claim, in their order.
@@ -231,7 +254,7 @@ def judge(
     ]
     for (i, j), p in zip(tested, holm([hypotheses[i][j] for i, j in tested]), strict=True):  # type: ignore[index]
         hypotheses[i][j] = p  # type: ignore[index]
-    return [_finding(m, p, level) for m, p in zip(measured, hypotheses, strict=True)]
+    return [_finding(m, p, level, possible) for m, p in zip(measured, hypotheses, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -260,7 +283,7 @@ def _measure(claim: Claim, results: Mapping[int, Mapping[str, float]]) -> _Measu
             percent = [100 * a / b if b else math.nan for a, b in zip(values, trials, strict=True)]
             return _Measured(claim, tuple(percent), Proportion(sum(values), sum(trials)))
         if claim.minus is not None:
-            values = [a - b for a, b in zip(values, column[claim.minus], strict=True)]
+            values = [_difference(a, b) for a, b in zip(values, column[claim.minus], strict=True)]
         if claim.over is not None:
             below = column[claim.over]
             if min(*values, *below) <= 0:
@@ -277,6 +300,14 @@ def _measure(claim: Claim, results: Mapping[int, Mapping[str, float]]) -> _Measu
     except ValueError as error:
         return _Measured(claim, tuple(values), note=str(error))
     return _Measured(claim, tuple(values), estimate)
+
+
+def _difference(a: float, b: float) -> float:
+    """The difference without the digits that only rounding made, which would look like a spread."""
+    scale = max(abs(a), abs(b))
+    if not 0 < scale < math.inf:
+        return a - b
+    return round(a - b, 12 - math.floor(math.log10(scale)))
 
 
 @dataclass(frozen=True)
@@ -314,14 +345,24 @@ def _p_values(claim: Claim, found: Estimate) -> list[float]:
     return p_values
 
 
-def _finding(measured: _Measured, p_values: list[float] | None, level: float) -> Finding:
+def _finding(
+    measured: _Measured,
+    p_values: list[float] | None,
+    level: float,
+    possible: Callable[[str], Interval],
+) -> Finding:
     claim, found = measured.claim, measured.estimate
     if found is None or p_values is None:
         return Finding(claim, "not measured", measured.note, measured.values)
     value = found.value if isinstance(found, Proportion) else median(measured.values)
-    interval = found.interval()
-    if math.isinf(interval.low) and math.isinf(interval.high):
-        interval = None  # type: ignore[assignment]
+    interval: Interval | None = found.interval()
+    if interval == ANY:
+        interval = None
+    elif interval is not None and not isinstance(found, Proportion | Ratio):
+        own = possible(claim.metric)
+        other = None if claim.minus is None else possible(claim.minus)
+        if claim.over is None:
+            interval = interval.within(own if other is None else own.minus(other))
 
     def finding(verdict: Verdict, p: float, note: str = "") -> Finding:
         return Finding(claim, verdict, note, measured.values, value, interval, p)
@@ -345,6 +386,9 @@ def _finding(measured: _Measured, p_values: list[float] | None, level: float) ->
 
 
 def _is_true(claim: Claim, value: float) -> bool:
+    """Whether an exact value is as claimed; what differs by rounding alone is the same."""
     if claim.comparison == "equals":
-        return abs(value - claim.claimed) <= 0.5 * 10.0**-claim.digits
-    return value >= claim.claimed if claim.comparison == "at least" else value <= claim.claimed
+        return abs(value - claim.claimed) <= 0.5 * 10.0**-claim.digits * (1 + 1e-9)
+    if math.isclose(value, claim.claimed, rel_tol=1e-12):
+        return True
+    return value > claim.claimed if claim.comparison == "at least" else value < claim.claimed

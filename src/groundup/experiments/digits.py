@@ -1,21 +1,23 @@
-"""Convolution: does a CNN read handwritten digits better than an MLP, with fewer parameters?
+r"""Convolution: does a CNN read handwritten digits better than an MLP, with fewer parameters?
 
 A fully connected layer gives every pixel of an image its own weight for every hidden unit; it does
-not know that pixels have neighbours. A convolution slides one small kernel over the image,
+not know that pixels have neighbours. A convolution slides one small kernel over the image (LeCun et
+al., 1989). Output channel $o$ at position $p$ is
 
-    y[o, p] = b[o] + sum over channels c and offsets k of  w[o, c, k] x[c, p + k],
+$$y_{o,p} = b_o + \sum_{c,k} w_{o,c,k} \, x_{c,p+k}$$
 
-so a stroke is recognised wherever it stands, and the weights are shared by all positions (LeCun et
-al., 1989). The networks, on real 8x8 images:
+summed over the input channels $c$ and the offsets $k$ within the kernel. So a stroke is recognised
+wherever it stands, and all positions share the same weights. The networks, on real 8x8 images:
 
-    MLP   64 pixels -> 128 -> 10                               64*128 + 128 + 128*10 + 10 =  9,610
-    CNN   1 -> 16 channels (3x3), max pool (2), 16 -> 32 (3x3), 10
-                                                              160 + 4,640 + 330           =  5,130
+- **MLP**: 64 pixels, 128 hidden units, 10 classes;
+  64 × 128 + 128 + 128 × 10 + 10 = 9,610 parameters.
+- **CNN**: 1 to 16 channels (3x3), max pooling (2x2), 16 to 32 channels (3x3), 10 classes;
+  160 + 4,640 + 330 = 5,130 parameters.
 
 The document that this project started from writes the CNN as "Conv 8->16, MaxPool, Conv 16->32,
 Flatten, Dense 10", and claims 87 % for the MLP with 8,320 parameters against 94 % for the CNN with
 1,234. An image has one channel, so we read 8 as its side; no reading of that line has as few as
-1,234 parameters, since the second convolution alone has 16 * 32 * 9 = 4,608 weights.
+1,234 parameters, since the second convolution alone has 16 × 32 × 9 = 4,608 weights.
 
 Every network trains on 60 % of the images with AdamW and a cosine schedule. Learning rates were
 chosen by validation accuracy (20 %) on seeds that are not reported, each network with the same
@@ -26,6 +28,7 @@ batches.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -53,6 +56,11 @@ LABELS = {
     "validation_accuracy": "validation accuracy (%)",
     "seconds": "training time (s)",
     "epoch_loss": "cross-entropy (nats)",
+}
+RANGES = {
+    "test_accuracy": (0, 100),
+    "validation_accuracy": (0, 100),
+    "seconds": (0, math.inf),
 }
 OBJECTIVE = "CNN/validation_accuracy"
 
@@ -135,7 +143,7 @@ def nearest_neighbour(digits: Digits) -> float:
     """How often the training image at the smallest Euclidean distance has the right label."""
     (x, y), (points, labels) = digits.train.tensors, digits.test.tensors
     x, points = x.flatten(1), points.flatten(1)
-    # |a - b|^2 = |a|^2 - 2 a.b + |b|^2, and |a|^2 does not change which b is nearest
+    # $|a - b|^2 = |a|^2 - 2\, a \cdot b + |b|^2$, and $|a|^2$ does not change which $b$ is nearest.
     distances = (x * x).sum(dim=1) - 2 * (points @ x.T)
     return (y[distances.argmin(dim=1)] == labels).double().mean().item()
 
@@ -243,7 +251,7 @@ def mistakes_figure(results: Results, network: str, most: int = 40) -> Figure | 
         for i, (label, prediction) in enumerate(pairs):
             if label != prediction:
                 images.append(pixels[i, 0])
-                titles.append(f"{label} read as {prediction}")
+                titles.append(f"{label} as {prediction}")
     if not images:
         return None
     return viz.image_grid(np.array(images[:most]), titles[:most], columns=8, ink=True)
@@ -264,7 +272,8 @@ def mistakes(results: Results, network: str) -> list[viz.Block]:
         viz.Plot(viz.confusion_matrix(counts, range(10)), "Test images, all seeds."),
     ]
     if (figure := mistakes_figure(results, network)) is not None:
-        blocks.append(viz.Plot(figure, "Misread test images (the first 40)."))
+        caption = "Misread test images, the first 40: what each is, as what it was read."
+        blocks.append(viz.Plot(figure, caption))
     return blocks
 
 
@@ -285,8 +294,8 @@ def sections(results: Results) -> list[tuple[str, list[viz.Block]]]:
                     ),
                     viz.Plot(
                         viz.filters(weights["3.weight"].numpy()),
-                        "The second convolution: a row for each of 32 outputs, a column for each "
-                        "of 16 inputs.",
+                        f"The kernels of the second convolution (seed {seed}): a column for each "
+                        "of 32 filters, a row for each of 16 input channels.",
                     ),
                 ],
             )

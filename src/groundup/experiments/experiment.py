@@ -27,9 +27,10 @@ reads from top to bottom and needs no call that registers it:
 
 A metric is called ``condition/measure``; tables have a row for each condition and a column for each
 measure. Also understood, if the module has them: ``LABELS`` (words for conditions and measures),
-``TUNED`` (how settings were chosen), ``OBJECTIVE`` and ``GOAL`` (what a sweep optimises, and
-whether to "maximize" or "minimize" it), and a function ``sections(results)`` that adds to the
-report.
+``RANGES`` (the least and the greatest value that a measure or metric can have, such as
+``{"test_accuracy": (0, 100)}``; intervals are cut to it), ``TUNED`` (how settings were chosen),
+``OBJECTIVE`` and ``GOAL`` (what a sweep optimises, and whether to "maximize" or "minimize" it), and
+a function ``sections(results)`` that adds to the report.
 
 Other packages offer experiments through the entry points of the group ``groundup.experiments``,
 each a name and a module.
@@ -42,7 +43,9 @@ import dataclasses
 import difflib
 import importlib
 import inspect
+import os
 import pkgutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -54,6 +57,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from .claims import Claim
+from .statistics import ANY, Interval
 
 PACKAGE = "groundup.experiments"
 GROUP = "groundup.experiments"
@@ -126,6 +130,7 @@ class Experiment:
         tuning_seeds: what settings were chosen on.
         tuned: how they were chosen.
         labels: words for the parts of metrics' names.
+        ranges: the least and the greatest possible value by measure or metric.
         objective: metric that a sweep optimises.
         goal: "maximize" or "minimize".
         sections: function of results that gives further sections of the report.
@@ -146,6 +151,7 @@ class Experiment:
     tuning_seeds: tuple[int, ...]
     tuned: tuple[Tuned, ...]
     labels: Mapping[str, str]
+    ranges: Mapping[str, tuple[float, float]]
     objective: str | None
     goal: str
     sections: Callable[..., Any] | None
@@ -174,6 +180,16 @@ class Experiment:
             'test accuracy (%)'
         """
         return self.labels.get(name, name.replace("_", " "))
+
+    def possible(self, metric: str) -> Interval:
+        """The values that a metric can have, as far as the experiment says.
+
+        Example:
+            >>> load("digits").possible("CNN/test_accuracy")
+            Interval(low=0, high=100)
+        """
+        found = self.ranges.get(metric, self.ranges.get(metric.rpartition("/")[2]))
+        return ANY if found is None else Interval(*found)
 
 
 def entries() -> list[Entry]:
@@ -318,6 +334,12 @@ def from_module(module: ModuleType, entry: Entry | None = None) -> Experiment:
             f"{where}: SEEDS {seeds} and TUNING_SEEDS {tuning}; expected different seeds, at least "
             "one to report, and none in both, since settings must not be judged on what chose them"
         )
+    ranges: Mapping[str, tuple[float, float]] = getattr(module, "RANGES", {})
+    for metric, pair in ranges.items():
+        if len(pair) != 2 or not pair[0] < pair[1]:
+            raise ExperimentError(
+                f"{where}.RANGES: {metric!r} is {pair}, expected the least and the greatest value"
+            )
     tuned = tuple(getattr(module, "TUNED", ()))
     objective = getattr(module, "OBJECTIVE", None)
     for metric in [*(t.metric for t in tuned), *([objective] if objective else [])]:
@@ -332,6 +354,7 @@ def from_module(module: ModuleType, entry: Entry | None = None) -> Experiment:
         tuning_seeds=tuning,
         tuned=tuned,
         labels=getattr(module, "LABELS", {}),
+        ranges=ranges,
         objective=objective,
         goal=getattr(module, "GOAL", "maximize"),
         sections=getattr(module, "sections", None),
@@ -355,25 +378,48 @@ def not_of_test(metric: str) -> None:
         )
 
 
-# What records and shows computes nothing; claims are judged anew from what was measured.
-_NO_PART = ("groundup.runs", "groundup.viz", PACKAGE)
+# What records and shows computes nothing; claims are judged anew from what was measured. Of this
+# package only experiments, what they share, and the trial that trains for them compute.
+_SHOWING = ("groundup.runs", "groundup.viz")
+_AROUND = {
+    f"{PACKAGE}{name}"
+    for name in (
+        "",
+        ".animation",
+        ".claims",
+        ".config",
+        ".evidence",
+        ".experiment",
+        ".lesson",
+        ".report",
+        ".results_page",
+        ".runner",
+        ".statistics",
+        ".sweep",
+        ".tables",
+        ".tuning",
+    )
+}
+_BEGUN = time.time_ns()
 
 
 @cache
 def code_version(module: str) -> str:
     """A short hash of a module's text and of all of this package that it imports.
 
-    Results of one version need not be computed again; those of another say nothing of this one.
+    Results of one version need not be computed again; those of another say nothing of this one. A
+    file that was written after this program began may not be what the program runs, so no other
+    program takes over what it computes.
 
     Example:
         >>> len(code_version("groundup.experiments.digits"))
         12
     """
     seen: dict[str, str] = {}
-    wanted = [module]
+    wanted = [module, f"{PACKAGE}.trial"]
     while wanted:
         name = wanted.pop()
-        if name in seen or (name.startswith(_NO_PART) and name not in (module, f"{PACKAGE}.trial")):
+        if name in seen or name in _AROUND or name.startswith(_SHOWING):
             continue
         seen[name], imported = _read(name)
         wanted += imported
@@ -388,6 +434,7 @@ def _read(module: str) -> tuple[str, list[str]]:
     if path is None:
         return "", []
     text = path.read_bytes()
+    late = f"{os.getpid()} {_BEGUN}" if path.stat().st_mtime_ns > _BEGUN else ""
     inside = ("groundup", module.partition(".")[0])
     found: set[str] = set()
     for node in ast.walk(ast.parse(text)):
@@ -401,7 +448,7 @@ def _read(module: str) -> tuple[str, list[str]]:
                 base = ".".join([*kept, *([base] if base else [])])
             found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
     names = [n for n in found if n.partition(".")[0] in inside and _file(n) is not None]
-    return sha256(text).hexdigest(), names
+    return sha256(text + late.encode()).hexdigest(), names
 
 
 @cache

@@ -1,6 +1,7 @@
 """An experiment's docstring as blocks of a report: Markdown's paragraphs, lists, headings, code.
 
-Formulas between dollar signs stay TeX; the documentation site sets them.
+Formulas on lines of their own, between double dollar signs, are set. Those within a line stay TeX,
+as does what is beyond `viz.Formula`; the documentation site sets them all.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 import textwrap
 
-from ..viz import Block, Code
+from ..viz import Block, Code, Formula
 
 _HEADING = re.compile(r"#{1,6} +(?P<words>.+?) *#*")
 _INLINE = (
@@ -41,13 +42,20 @@ def blocks(lesson: str) -> list[Block]:
             found.append(Code("\n\n".join(code)))
             code = []
         if (formula := paragraph.strip()).startswith("$$") and formula.endswith("$$"):
-            found.append(Code(formula.strip("$").strip()))
+            found.append(_formula(formula.strip("$").strip()))
             continue
         if paragraph.strip():
             found.append(_words(paragraph))
     if code:
         found.append(Code("\n\n".join(code)))
     return found
+
+
+def _formula(tex: str) -> Block:
+    try:
+        return Formula(tex)
+    except ValueError:
+        return Code(tex)
 
 
 def _words(paragraph: str) -> str:

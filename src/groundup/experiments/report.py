@@ -23,8 +23,8 @@ from ..runs import StorageError, Store
 from . import lesson
 from .config import settings
 from .runner import Results
-from .statistics import Mean
-from .tables import NOTE, Table, claims_table, metrics_table, number, summary
+from .statistics import Interval, Mean
+from .tables import MEDIANS, VERDICTS, Table, claims_table, metrics_table, number, summary
 
 MOST_POINTS = 400
 """Of a line; more cannot be told apart in print."""
@@ -36,6 +36,7 @@ _TECHNICAL = re.compile(
 )
 
 Lines = tuple[NDArray[np.float64], NDArray[np.float64]]  # steps, and values of shape (seeds, steps)
+Curves = list[tuple[str, Figure, str]]  # name of a file, figure, caption
 
 
 def write_report(results: Results, store: Store, path: Path | None = None) -> Path:
@@ -61,14 +62,8 @@ def write_report(results: Results, store: Store, path: Path | None = None) -> Pa
     if blocks := _result(results):
         page.section("Result", *blocks)
     plots = learning_curves({"": results}, store)
-    if plots:
-        page.section("Learning", *(viz.Plot(figure, text) for _, figure, text in plots))
-    if figures := _figures(results, store):
-        page.section("Figures", *figures)
-    done = replace(results, outcomes={s: o for s, o in results.outcomes.items() if o.done})
-    if experiment.sections is not None and done.outcomes:
-        for title, blocks in experiment.sections(done):
-            page.section(title, *blocks)
+    for title, blocks in sections(results, store, plots):
+        page.section(title, *blocks)
     page.section("How it was run", *_how(results))
     path = results.group.folder / "report.html" if path is None else Path(path)
     try:
@@ -77,6 +72,30 @@ def write_report(results: Results, store: Store, path: Path | None = None) -> Pa
         return page.write(path)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}; it was not written") from error
+
+
+def sections(
+    results: Results, store: Store, plots: Curves | None = None
+) -> list[tuple[str, list[viz.Block]]]:
+    """What there is to look at: curves, figures, and what the experiment itself adds.
+
+    Args:
+        results: of what.
+        store: where its series are.
+        plots: what `learning_curves` gave, if it was called already.
+
+    Returns:
+        Titles and blocks; none that is empty.
+    """
+    plots = learning_curves({"": results}, store) if plots is None else plots
+    found: list[tuple[str, list[viz.Block]]] = [
+        ("Learning", [viz.Plot(figure, text) for _, figure, text in plots]),
+        ("Figures", _figures(results, store)),
+    ]
+    done = replace(results, outcomes={s: o for s, o in results.outcomes.items() if o.done})
+    if results.experiment.sections is not None and done.outcomes:
+        found += [(title, list(blocks)) for title, blocks in results.experiment.sections(done)]
+    return [(title, blocks) for title, blocks in found if blocks]
 
 
 def write_comparison(several: Mapping[str, Results], store: Store, path: Path) -> Path:
@@ -93,13 +112,14 @@ def write_comparison(several: Mapping[str, Results], store: Store, path: Path) -
     Raises:
         StorageError: the disk is full.
     """
+    several = dict(zip(short_names(list(several)), several.values(), strict=True))
     names = list(several)
     page = viz.Report("Comparison", " – ".join(names))
     runs = [
-        [name, r.experiment.name, ", ".join(map(str, r.outcomes)), r.group.status]
+        [name, r.experiment.name, ", ".join(map(str, r.outcomes)), r.group.status, r.group.id]
         for name, r in several.items()
     ]
-    page.section("Runs", viz.Table(["run", "experiment", "seeds", "status"], runs))
+    page.section("Runs", viz.Table(["run", "experiment", "seeds", "status", "whole name"], runs))
     differing = differences({name: r.group.config for name, r in several.items()})
     page.section(
         "Settings that differ",
@@ -107,7 +127,7 @@ def write_comparison(several: Mapping[str, Results], store: Store, path: Path) -
     )
     headers, rows = comparison_table(several)
     if rows:
-        page.section("Metrics", viz.Table(headers, rows, caption=NOTE.partition(" Verdicts")[0]))
+        page.section("Metrics", viz.Table(headers, rows, caption=MEDIANS))
     if claims := _claims(several):
         page.section("Claims", viz.Table(["claim", "claimed", *names], claims))
     plots = learning_curves(several, store)
@@ -117,6 +137,19 @@ def write_comparison(several: Mapping[str, Results], store: Store, path: Path) -
         return page.write(path)
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}; it was not written") from error
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """The ends of names of runs, if they tell them apart.
+
+    Example:
+        >>> short_names(["digits-20260131-174501-3fa94c", "digits-20260201-091233-77ab01"])
+        ['3fa94c', '77ab01']
+        >>> short_names(["one", "two-one"])
+        ['one', 'two-one']
+    """
+    ends = [name.rpartition("-")[2] for name in names]
+    return ends if len(set(ends)) == len(ends) else list(names)
 
 
 def differences(configs: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
@@ -138,8 +171,13 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             found |= _flat(value, f"{prefix}{name}.")
         else:
-            found[f"{prefix}{name}"] = str(value)
+            found[f"{prefix}{name}"] = _shown(value)
     return found
+
+
+def _shown(value: Any) -> str:
+    """A setting in words; a list without brackets."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def comparison_table(several: Mapping[str, Results]) -> Table:
@@ -154,7 +192,10 @@ def comparison_table(several: Mapping[str, Results]) -> Table:
         headers.append("second minus first (95 % interval)")
     rows = []
     for metric in metrics:
-        row = [metric, *(summary(r.column(metric)) for r in several.values())]
+        row = [
+            metric,
+            *(summary(r.column(metric), r.experiment.possible(metric)) for r in several.values()),
+        ]
         if paired:
             first, second = several.values()
             row.append(_difference(first, second, metric))
@@ -175,7 +216,8 @@ def _difference(first: Results, second: Results, metric: str) -> str:
     found = Mean(pairs)
     if len(pairs) == 1 or len(set(pairs)) == 1:
         return number(found.value)
-    interval = found.interval()
+    possible = second.experiment.possible(metric).minus(first.experiment.possible(metric))
+    interval = found.interval().within(possible)
     return f"{number(found.value)} ({number(interval.low)} to {number(interval.high)})"
 
 
@@ -193,8 +235,10 @@ def _claims(several: Mapping[str, Results]) -> list[list[str]]:
 # Curves
 
 
-def learning_curves(several: Mapping[str, Results], store: Store) -> list[tuple[str, Figure, str]]:
-    """A plot for each measure, with a line for each condition of each of the results.
+def learning_curves(several: Mapping[str, Results], store: Store) -> Curves:
+    """A plot for each measure, with a line for each condition.
+
+    Of several results there is a plot for each condition and measure, with a line for each of them.
 
     Args:
         several: results by name; a single one may have an empty name.
@@ -203,8 +247,9 @@ def learning_curves(several: Mapping[str, Results], store: Store) -> list[tuple[
     Returns:
         For each plot the name of a file, the figure, and a caption.
     """
-    found: dict[str, dict[str, Lines]] = {}
-    labels: dict[str, str] = {}
+    found: dict[tuple[str, str], dict[str, Lines]] = {}
+    labels: dict[tuple[str, str], str] = {}
+    ranges: dict[tuple[str, str], Interval] = {}
     for owner, results in several.items():
         label = results.experiment.label
         order = [name.rpartition("/")[0] for m in results.metrics.values() for name in m]
@@ -213,30 +258,37 @@ def learning_curves(several: Mapping[str, Results], store: Store) -> list[tuple[
         for series in sorted(series_of, key=lambda s: place.get(s.rpartition("/")[0], len(order))):
             lines = series_of[series]
             condition, _, measure = series.rpartition("/")
-            words = [owner, label(condition) if condition else ""]
+            about = label(condition) if condition else ""
+            # Of one run its conditions are lines of a plot; of several runs the runs are.
+            plot, words = (about, [owner]) if len(several) > 1 else ("", [owner, about])
             if measure in ("epoch_loss", "validation_loss"):
                 words.append("training" if measure == "epoch_loss" else "validation")
                 measure = "epoch_loss"
             name = ", ".join(filter(None, words)) or label(measure)
-            found.setdefault(measure, {})[name] = lines
+            found.setdefault((plot, measure), {})[name] = lines
             words_of_loss = "loss" if measure == "epoch_loss" else measure
-            labels[measure] = results.experiment.labels.get(measure, label(words_of_loss))
+            key = plot, measure
+            labels[key] = results.experiment.labels.get(measure, label(words_of_loss))
+            ranges[key] = results.experiment.possible(series)
     plots = []
-    for measure, drawn in list(found.items())[:MOST_PLOTS]:
+    for (plot, measure), drawn in list(found.items())[:MOST_PLOTS]:
         epochs = measure.startswith(("epoch_", "validation_"))
         steps, values = ({n: pair[i] for n, pair in drawn.items()} for i in (0, 1))
         positive = min(float(v.min()) for v in values.values()) > 0
-        unit = labels[measure][:1].upper() + labels[measure][1:]
+        words_of_unit = labels[plot, measure]
+        unit = words_of_unit[:1].upper() + words_of_unit[1:]
         figure = viz.curves(
             values,
             "Epoch" if epochs else "Step",
             unit,
             x=steps,
             log_y=positive and measure == "epoch_loss",
+            possible=(ranges[plot, measure].low, ranges[plot, measure].high),
         )
         along = "epoch" if epochs else "step"
         name = re.sub(r"[^\w.=+-]+", "-", "loss" if measure == "epoch_loss" else measure)
-        plots.append((name, figure, f"{unit} by {along}."))
+        about = f"{plot}: {words_of_unit}" if plot else unit
+        plots.append((name, figure, f"{about} by {along}."))
     return plots
 
 
@@ -285,8 +337,7 @@ def _result(results: Results) -> list[viz.Block]:
     headers, rows = metrics_table(results)
     blocks: list[viz.Block] = []
     if rows:
-        caption = NOTE.partition(" Verdicts")[0]
-        blocks.append(viz.Table(headers, rows, caption=caption, align="l" + "r" * len(rows[0][1:])))
+        blocks.append(viz.Table(headers, rows, caption=MEDIANS, align="l" + "r" * len(rows[0][1:])))
     if results.experiment.claims:
         headers, rows = claims_table(results)
         sources = dict.fromkeys(claim.source for claim in results.experiment.claims)
@@ -294,7 +345,7 @@ def _result(results: Results) -> list[viz.Block]:
             viz.Table(
                 headers,
                 rows,
-                caption=f"Claims of: {'; '.join(sources)}. {NOTE.partition('differ. ')[2]}",
+                caption=f"Claims of: {'; '.join(sources)}. {VERDICTS}",
             )
         )
         notes = [f"{f.claim.text}: {f.verdict}, {f.note}." for f in results.findings if f.note]
@@ -323,7 +374,7 @@ def _how(results: Results) -> list[viz.Block]:
     pairs = _flat(config) if isinstance(config, Mapping) else settings(config)
     blocks: list[viz.Block] = []
     if pairs:
-        rows = [[name, str(value)] for name, value in pairs.items()]
+        rows = [[name, _shown(value)] for name, value in pairs.items()]
         blocks.append(viz.Table(["setting", "value"], rows, caption="Settings."))
     runs = [
         [found.info.id, found.info.seed, found.info.status, found.code or "–"]

@@ -2,20 +2,25 @@
 
 Two files: ``results.md`` for people, and ``results.json`` beside it with the same content for
 programs, from which the parts that are not measured anew are taken when the page is rewritten.
+Figures stand in a folder for each experiment: ``results/digits/learning-1.svg``.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..engine.files import write_atomically
-from ..runs import StorageError
+from ..runs import StorageError, Store
 from ..runs.records import jsonable
+from . import evidence
 from .experiment import Entry, code_version
 from .runner import Results
 from .tables import metrics_table
@@ -41,8 +46,27 @@ nobody edits it.
 """
 
 
-def record(results: Results) -> dict[str, Any]:
-    """What the page keeps of a verification, as JSON values."""
+def figures_folder(path: Path, name: str) -> Path:
+    """Where a page keeps the figures of an experiment.
+
+    Example:
+        >>> figures_folder(Path("docs/results.md"), "digits").as_posix()
+        'docs/results/digits'
+    """
+    return path.with_suffix("") / name
+
+
+def record(results: Results, store: Store, path: Path) -> dict[str, Any]:
+    """Write the figures of a verification; what the page keeps of it, as JSON values.
+
+    Args:
+        results: of the verification.
+        store: where its series are.
+        path: of the page.
+
+    Raises:
+        StorageError: a figure cannot be written.
+    """
     experiment = results.experiment
     headers, rows = metrics_table(results)
     ended = [found.info.ended or found.info.created for found in results.outcomes.values()]
@@ -65,21 +89,49 @@ def record(results: Results) -> dict[str, Any]:
         "config": jsonable(results.config),
         "metrics": {"headers": headers, "rows": rows},
         "claims": [finding.to_json() for finding in results.findings],
+        "sections": evidence.keep(results, store, figures_folder(path, experiment.name)),
     }
 
 
-def read(path: Path) -> dict[str, dict[str, Any]]:
-    """The records by experiment that a page was made of; none if there is no page yet."""
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Within it no other process rewrites the page, so that what was read is still there."""
     try:
-        content = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path.parent, os.O_RDONLY)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}; it was not written") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def read(path: Path) -> dict[str, dict[str, Any]]:
+    """The records by experiment that a page was made of; none if there is no page yet.
+
+    Raises:
+        StorageError: there are some, but damaged; to write the page without them would lose them.
+    """
+    source = path.with_suffix(".json")
+    try:
+        content = json.loads(source.read_text(encoding="utf-8"))
         found = {str(item["experiment"]): item for item in content["experiments"]}
+        if content["format"] > FORMAT:
+            raise ValueError(f"format {content['format']}, this groundup knows {FORMAT}")
         return found if content["format"] == FORMAT else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(
+            f"{source} cannot be read ({error}), and the page is made of it. Restore it, or remove "
+            "it to begin the page anew"
+        ) from error
 
 
 def write(path: Path, records: Mapping[str, Mapping[str, Any]], entries: Iterable[Entry]) -> None:
-    """Rewrite the page.
+    """Rewrite the page, and remove the figures that it no longer speaks of.
 
     Args:
         path: of the Markdown file.
@@ -92,6 +144,8 @@ def write(path: Path, records: Mapping[str, Mapping[str, Any]], entries: Iterabl
     """
     known = list(entries)
     kept = [records[entry.name] for entry in known if entry.name in records]
+    named = {item["experiment"]: set(evidence.files(item)) for item in kept}
+    before = read(path)
     content = {"format": FORMAT, "experiments": kept}
     try:
         write_atomically(path, markdown(records, known).encode())
@@ -99,6 +153,8 @@ def write(path: Path, records: Mapping[str, Mapping[str, Any]], entries: Iterabl
         write_atomically(path.with_suffix(".json"), (text + "\n").encode())
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}; it was not written") from error
+    for name in before | named:
+        evidence.prune(figures_folder(path, name), named.get(name, set()))
 
 
 def markdown(records: Mapping[str, Mapping[str, Any]], entries: Iterable[Entry]) -> str:
@@ -128,38 +184,80 @@ def markdown(records: Mapping[str, Mapping[str, Any]], entries: Iterable[Entry])
 
 
 def _experiment(entry: Entry, item: Mapping[str, Any]) -> str:
-    claims = [
-        [
-            claim["text"],
-            claim["source"],
-            claim["claimed_text"],
-            claim["measured_text"],
-            f"**{claim['verdict']}**",
-        ]
-        for claim in item["claims"]
-    ]
+    parts = [f"## {item['title']}\n", how(entry, item), claims(item), metrics(item)]
+    if names := evidence.files(item):
+        links = ", ".join(f"[{Path(n).stem}](results/{entry.name}/{n})" for n in names)
+        parts.append(f"Figures: {links}.\n")
+    return "\n".join(filter(None, parts))
+
+
+def how(entry: Entry, item: Mapping[str, Any]) -> str:
+    """The command that measured it, with its seeds, date and versions, as a paragraph."""
     seeds = item["seeds"]
     versions = ", ".join(f"{name} {version}" for name, version in item["versions"].items())
     old = ""
     if item["code"] != code_version(entry.module):
         old = " The code has changed since; the next verification measures it again."
-    lines = [
-        f"## {item['title']}\n",
+    return (
         f"`{item['command']}` ({len(seeds)} seeds: {', '.join(map(str, seeds))}; {item['date']}; "
-        f"version of the code {item['code']}{'; ' if versions else ''}{versions}).{old}\n",
-        _table(["claim", "source", "claimed", "measured", "verdict"], claims) if claims else "",
-    ]
-    notes = [f"- {c['text']}: {c['verdict']}, {c['note']}." for c in item["claims"] if c["note"]]
+        f"version of the code {item['code']}{'; ' if versions else ''}{versions}).{old}\n"
+    )
+
+
+def claims(item: Mapping[str, Any]) -> str:
+    """The claims of a record as a table, and what is to be said of their verdicts.
+
+    A source that all of them share stands above; others have a column.
+
+    Example:
+        >>> claims({"claims": []})
+        ''
+    """
+    found = item["claims"]
+    if not found:
+        return ""
+    sources = dict.fromkeys(claim["source"] for claim in found)
+    shared = len(sources) == 1
+    headers = ["claim", *([] if shared else ["source"]), "claimed", "measured", "verdict"]
+    rows = []
+    for claim in found:
+        verdict = f"**{claim['verdict']}**"
+        source = [] if shared else [claim["source"]]
+        rows.append(
+            [claim["text"], *source, claim["claimed_text"], claim["measured_text"], verdict]
+        )
+    parts = [f"Claims of: {next(iter(sources))}.\n"] if shared else []
+    parts.append(table(headers, rows, "l" * (len(headers) - 3) + "rrl"))
+    notes = [f"- {c['text']}: {c['verdict']}, {c['note']}." for c in found if c["note"]]
     if notes:
-        lines.append("\n".join(notes) + "\n")
-    metrics = item["metrics"]
-    if metrics["rows"]:
-        lines.append("What was measured, median and interval over the seeds:\n")
-        lines.append(_table(metrics["headers"], metrics["rows"]))
-    return "\n".join(filter(None, lines))
+        parts.append("\n".join(notes) + "\n")
+    return "\n".join(parts)
 
 
-def _table(headers: list[str], rows: Iterable[list[str]]) -> str:
-    lines = [headers, ["---"] * len(headers), *rows]
+def metrics(item: Mapping[str, Any]) -> str:
+    """The metrics of a record as a table, a row for each condition; empty if there are none."""
+    headers, rows = item["metrics"]["headers"], item["metrics"]["rows"]
+    if not rows:
+        return ""
+    caption = "What was measured, median and interval over the seeds:\n"
+    return f"{caption}\n{table(headers, rows, 'l' + 'r' * (len(headers) - 1))}"
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
+    r"""A table in Markdown.
+
+    Args:
+        headers: of the columns.
+        rows: cells.
+        align: a letter for each column, ``l`` or ``r``; by default all are set left.
+
+    Example:
+        >>> print(table(["model", "weights"], [["a|b", "650"]], "lr"), end="")
+        | model | weights |
+        | --- | ---: |
+        | a\|b | 650 |
+    """
+    rule = ["---:" if side == "r" else "---" for side in align or "l" * len(headers)]
+    lines = [headers, rule, *rows]
     cells = (" | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in r) for r in lines)
     return "\n".join(f"| {line} |" for line in cells) + "\n"

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..engine.files import write_atomically
-from ..runs import Run, RunInfo, StorageError, Store, Verdict
+from ..runs import Run, RunInfo, RunningError, StorageError, Store, Verdict
 from ..runs.records import jsonable
 from ..training import Callback
 from .claims import Finding, judge
@@ -63,9 +63,15 @@ class Results:
         return {seed: found.metrics for seed, found in self.outcomes.items() if found.done}
 
     @property
+    def judged(self) -> dict[int, Mapping[str, float]]:
+        """The metrics by which claims are judged: not of seeds on which settings were chosen."""
+        tuning = self.experiment.tuning_seeds
+        return {seed: found for seed, found in self.metrics.items() if seed not in tuning}
+
+    @property
     def findings(self) -> list[Finding]:
         """The claims, judged by these seeds."""
-        return judge(self.experiment.claims, self.metrics)
+        return judge(self.experiment.claims, self.judged, possible=self.experiment.possible)
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -125,8 +131,6 @@ def run_seeds(
     with begun as whole:
         opened(whole)
         parts = {} if group is None else _parts(store, group)
-        if reuse:
-            parts |= earlier(experiment, config, seeds, store)
         done: dict[int, Outcome] = {}
         with bars(console) as progress:
             bar = progress.add_task(experiment.name, total=len(seeds)) if progress else None
@@ -134,17 +138,29 @@ def run_seeds(
                 if progress and bar is not None:
                     words = f"{experiment.name}, seed {seed} ({number} of {len(seeds)})"
                     progress.update(bar, description=words, completed=number - 1)
-                if seed not in parts:
+                if reuse:  # asked anew for each seed: other processes may have come further
+                    parts |= earlier(experiment, config, [seed], store)
+                taken = seed in parts
+                if not taken:
                     part = store.queue(experiment.name, config, seed=seed, parent=whole.id)
                     parts[seed] = part.id
                 _write_group(whole, seeds, parts)
                 found = outcome(store.get(parts[seed]))
                 if not found.done:
-                    found = run_one(experiment, config, parts[seed], store, progress)
+                    try:
+                        found = run_one(experiment, config, parts[seed], store, progress)
+                    except RunningError:
+                        if not (reuse and taken):
+                            raise
+                        # Another process was faster to go on with it; both are right.
+                        part = store.queue(experiment.name, config, seed=seed, parent=whole.id)
+                        parts[seed] = part.id
+                        _write_group(whole, seeds, parts)
+                        found = run_one(experiment, config, part.id, store, progress)
                 done[seed] = found
         results = Results(experiment, config, done, store.get(whole.id))
         for finding in results.findings:
-            whole.log_verdict(as_verdict(finding, seeds))
+            whole.log_verdict(as_verdict(finding, list(results.judged)))
     return Results(experiment, config, done, store.get(whole.id))
 
 
@@ -169,14 +185,16 @@ def run_one(
         keep: tells by name which metrics are kept.
 
     Raises:
-        ExperimentError: its function did not return metrics.
+        ExperimentError: its function did not return metrics, or one out of its range.
         GivenUp: a watcher ended it.
     """
     with store.resume(run_id) as run:
+        code = experiment.code
         if run.resumed:
+            code = _mixed(store.get(run.id), code)
             _take_back(run, store)
         trial = Trial(run, progress, watchers)
-        trial.begin(experiment.code)
+        trial.begin(code)
         assert run.seed is not None
         try:
             metrics = experiment.run(config, run.seed, trial)
@@ -193,8 +211,25 @@ def run_one(
                 f"{experiment.module.__name__}.run returned {metrics!r:.80}; expected a dictionary "
                 "of numbers by name"
             ) from error
-        trial.finish(experiment.code, {k: v for k, v in numbers.items() if keep(k)})
+        for name, value in numbers.items():
+            ends = experiment.possible(name)
+            rounding = 1e-9 * max(1.0, abs(value))
+            if value < ends.low - rounding or value > ends.high + rounding:
+                raise ExperimentError(
+                    f"{experiment.module.__name__}.run returned {value:g} as {name!r}; its RANGES "
+                    f"say {ends.low:g} to {ends.high:g}"
+                )
+        trial.finish(code, {k: v for k, v in numbers.items() if keep(k)})
     return outcome(store.get(run.id))
+
+
+def _mixed(info: RunInfo, code: str) -> str:
+    """The version of a resumed run: those of all its parts, if they are not the same.
+
+    A result that two versions have made is that of neither, and is not taken over by `earlier`.
+    """
+    before = outcome(info).code or ("unknown" if info.checkpoints else code)
+    return "+".join(dict.fromkeys([*before.split("+"), code]))
 
 
 def _take_back(run: Run, store: Store) -> None:
@@ -263,6 +298,7 @@ def _anonymous(name: str) -> Experiment:
         tuning_seeds=(),
         tuned=(),
         labels={},
+        ranges={},
         objective=None,
         goal="maximize",
         sections=None,

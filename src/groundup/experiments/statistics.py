@@ -5,7 +5,11 @@ hypotheses about the true figure:
 
 - `Mean` of a metric, Student's t ("The probable error of a mean", 1908): mean +- t s / sqrt(n). Two
   conditions that share their seeds are compared by the mean of their differences, seed by seed.
-  Values that are all equal have no spread to judge by; they fall back on the sign test.
+  Values that are all equal have no spread to judge by; they fall back on the sign test. For normal
+  values it covers exactly as often as it says. Skewed values that spread over several times their
+  size need more seeds than five: of exponential ones a 95 % interval of five seeds covers the mean
+  in 88 % of all cases, of log-normal ones (sigma 1) in 82 %, of 30 seeds in 93 % and 88 %. Use
+  `Median`, or `Ratio` where logarithms are the natural scale; accuracies near 97 % do no harm.
 - `Ratio` of two conditions: the t interval of the logarithms of their ratios, seed by seed.
 - `Proportion` of independent trials: C. Clopper and E. Pearson, "The use of confidence or fiducial
   limits illustrated in the case of the binomial" (1934), which covers at least as often as it says.
@@ -43,6 +47,32 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
+    def within(self, possible: Interval) -> Interval:
+        """The part of it that is possible; it covers the true figure as often as the whole does.
+
+        Args:
+            possible: the values that the figure can have, such as 0 to 100 for a percentage.
+
+        Example:
+            >>> Interval(96.5, 100.2).within(Interval(0, 100))
+            Interval(low=96.5, high=100)
+        """
+        low, high = possible.low, possible.high
+        return Interval(min(max(self.low, low), high), max(min(self.high, high), low))
+
+    def minus(self, other: Interval) -> Interval:
+        """What the difference of two figures can be.
+
+        Example:
+            >>> Interval(0, 100).minus(Interval(0, 100))
+            Interval(low=-100, high=100)
+        """
+        return Interval(self.low - other.high, self.high - other.low)
+
+
+ANY = Interval(-math.inf, math.inf)
+"""Where nothing is known of the values that are possible."""
+
 
 class Estimate(Protocol):
     """What `Mean`, `Ratio`, `Proportion` and `Median` have in common."""
@@ -66,7 +96,7 @@ class Mean:
     """The mean of values, one for each seed.
 
     Args:
-        values: finite; a single one has an infinite interval.
+        values: finite, below 1e150; a single one has an infinite interval.
 
     Raises:
         ValueError: no value, or one that is not finite.
@@ -82,7 +112,7 @@ class Mean:
     values: Sequence[float]
 
     def __post_init__(self) -> None:
-        if not self.values or not all(map(math.isfinite, self.values)):
+        if not self.values or not all(abs(v) < 1e150 for v in self.values):  # squares are finite
             raise ValueError(
                 f"Mean: got {list(self.values)}, expected at least one value and finite ones; "
                 "the median takes infinite ones"
@@ -144,7 +174,8 @@ class Ratio:
 
     @property
     def _logs(self) -> Mean:
-        return Mean([math.log(v) for v in self.values])
+        # Digits that come from rounding are no spread: what is left is good to 1e-12 of a ratio.
+        return Mean([round(math.log(v), 12) for v in self.values])
 
     @property
     def value(self) -> float:
@@ -154,7 +185,7 @@ class Ratio:
     def interval(self, confidence: float = 0.95) -> Interval:
         """Student's t interval of the logarithms, taken back."""
         logs = self._logs.interval(confidence)
-        return Interval(math.exp(logs.low), math.exp(logs.high))
+        return Interval(_exp(logs.low), _exp(logs.high))
 
     def p_at_most(self, bound: float) -> float:
         """One-sided t test of the logarithms."""
@@ -186,8 +217,8 @@ class Proportion:
     trials: float
 
     def __post_init__(self) -> None:
-        whole = self.successes == int(self.successes) and self.trials == int(self.trials)
-        if not whole or not 0 <= self.successes <= self.trials or self.trials < 1:
+        ordered = 0 <= self.successes <= self.trials and 1 <= self.trials < 2**53
+        if not ordered or self.successes % 1 or self.trials % 1:
             raise ValueError(
                 f"Proportion: {self.successes:g} of {self.trials:g}, expected whole numbers, at "
                 "least one trial and no more successes than trials"
@@ -257,6 +288,11 @@ class Median:
     def p_at_least(self, bound: float) -> float:
         """The sign test; a value that equals the bound counts against rejection."""
         return Median([-v for v in self.values]).p_at_most(-bound)
+
+
+def _exp(value: float) -> float:
+    """The exponential; infinite where it is too large for a float."""
+    return math.exp(value) if value < 709 else math.inf
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 HEARTBEAT = 30
 """Seconds between two signs of life of a trial; one that is silent for three times as long is
 tried again by whoever works on the study."""
+
+
+PATIENCE = 60
+"""Seconds for which SQLite waits for other processes."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +191,8 @@ def sweep(
     storage = storage or f"sqlite:///{store.folder / 'sweeps.sqlite'}"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search = _open(study, storage, goal)
+    fixed = [experiment.name, sorted((settings or {}).items()), metric, goal, seeds]
+    _same(search, repr(fixed))
     over = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     before = len(search.get_trials(deepcopy=False, states=over))
 
@@ -234,7 +241,10 @@ def sweep(
             done(row)
 
         if before < trials:
-            search.optimize(objective, n_trials=trials - before, callbacks=[ended])
+            # Others may work on the same study, so all of its trials are counted after each.
+            enough = optuna.study.MaxTrialsCallback(trials, states=over)
+            with _plainly(storage):
+                search.optimize(objective, n_trials=trials - before, callbacks=[ended, enough])
 
     rows = [_row(trial) for trial in search.get_trials(deepcopy=False)]
     complete = [r for r in rows if r["state"] == "complete" and r["value"] is not None]
@@ -247,13 +257,14 @@ def _open(study: str, storage: str, goal: str) -> optuna.Study:
     import warnings
 
     import optuna
-    from sqlalchemy.exc import SQLAlchemyError
 
+    patient = {"connect_args": {"timeout": PATIENCE}} if storage.startswith("sqlite") else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        try:
+        with _plainly(storage):
             kept = optuna.storages.RDBStorage(
                 storage,
+                engine_kwargs=patient,
                 heartbeat_interval=HEARTBEAT,
                 grace_period=3 * HEARTBEAT,
                 heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(2),
@@ -265,15 +276,37 @@ def _open(study: str, storage: str, goal: str) -> optuna.Study:
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
                 load_if_exists=True,
             )
-        except (SQLAlchemyError, ValueError, ModuleNotFoundError) as error:
-            raise ExperimentError(
-                f"the storage {_without_password(storage)} cannot be used: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
     # A resumed search must not draw the same numbers once more, nor two machines the same ones.
     seed = zlib.crc32(study.encode()) + len(found.get_trials(deepcopy=False))
     found.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     return found
+
+
+def _same(search: optuna.Study, fixed: str) -> None:
+    """Trials of one study have the same measure; only what is drawn may change between them."""
+    before = search.user_attrs.setdefault("fixed", fixed)
+    if before != fixed:
+        raise ExperimentError(
+            f"the study {search.study_name} is of {before}, not of {fixed} (experiment, settings, "
+            "metric, goal, seeds for each trial); give another --study"
+        )
+    search.set_user_attr("fixed", fixed)
+
+
+@contextmanager
+def _plainly(storage: str) -> Iterator[None]:
+    """Within it, errors of the database are told without where in its library they happened."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError, ModuleNotFoundError) as error:
+        reason = error.__cause__ if isinstance(error, StorageInternalError) else error
+        raise ExperimentError(
+            f"the storage {_without_password(storage)} cannot be used: "
+            f"{str(reason or error).splitlines()[0]}"
+        ) from error
 
 
 def _without_password(url: str) -> str:

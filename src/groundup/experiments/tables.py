@@ -1,6 +1,7 @@
 """Results as tables: a row for each condition, a column for each measure; claims and verdicts.
 
-A cell shows the median over the seeds and, where they differ, Student's t interval of the mean.
+A cell shows the median over the seeds and, where they differ, Student's t interval of the mean, cut
+to the values that are possible.
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ from collections.abc import Sequence
 from statistics import median
 
 from .runner import Results
-from .statistics import Mean
+from .statistics import ANY, Interval, Mean
 
 CLAIM_HEADERS = ("claim", "claimed", "measured", "verdict")
-NOTE = (
-    "Median over the seeds, with the 95 % interval of the mean where they differ. Verdicts are "
-    "corrected for the number of claims (Holm), so that with a probability of 95 % none is false."
+MEDIANS = (
+    "Median over the seeds, with the 95 % interval of the mean where they differ, cut to the "
+    "values that are possible."
 )
+VERDICTS = (
+    "Verdicts are corrected for the number of claims (Holm), so that with a probability of 95 % "
+    "none is false."
+)
+NOTE = f"{MEDIANS} {VERDICTS}"
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -35,12 +41,18 @@ def number(value: float) -> str:
     return f"{value:#.4g}" if abs(value) >= 1e-4 else f"{value:.3e}"
 
 
-def summary(values: Sequence[float]) -> str:
+def summary(values: Sequence[float], possible: Interval = ANY) -> str:
     """Median and interval of some values, one for each seed.
+
+    Args:
+        values: of a metric.
+        possible: what the metric can be; the interval is cut to it.
 
     Example:
         >>> summary([96.0, 97.0, 98.0]), summary([650.0, 650.0]), summary([])
         ('97 (94.52 to 99.48)', '650', '–')
+        >>> summary([98.0, 99.0, 100.0], Interval(0, 100))
+        '99 (96.52 to 100)'
     """
     if not values:
         return "–"
@@ -49,7 +61,7 @@ def summary(values: Sequence[float]) -> str:
     text = number(median(values))
     if max(values) == min(values) or not all(map(math.isfinite, values)):
         return text
-    found = Mean(values).interval()
+    found = Mean(values).interval().within(possible)
     return f"{text} ({number(found.low)} to {number(found.high)})"
 
 
@@ -69,7 +81,8 @@ def metrics_table(results: Results) -> Table:
         row = [label(condition) if condition else "all"]
         for measure in measures:
             name = f"{condition}/{measure}" if condition else measure
-            row.append(summary(results.column(name)) if name in parts else "–")
+            possible = results.experiment.possible(name)
+            row.append(summary(results.column(name), possible) if name in parts else "–")
         rows.append(row)
     return ["", *map(label, measures)], rows
 

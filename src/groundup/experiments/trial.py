@@ -43,6 +43,8 @@ T = TypeVar("T")
 RESULT = "result.json"
 BETWEEN_CHECKPOINTS = 5.0
 """Seconds; what a kill costs at most, besides the running step. Ctrl-C costs nothing."""
+BETWEEN_LOOKS = 20
+"""Steps between two records of the gradients and weights of every layer."""
 REFRESH = 0.1
 
 
@@ -103,6 +105,7 @@ class Trial:
         *,
         epochs: int,
         callbacks: Sequence[Callback] = (),
+        animate: bool = True,
         **options: Any,
     ) -> History:
         """Train a model as ``training.fit`` does, with a checkpoint, a record and a bar.
@@ -111,6 +114,8 @@ class Trial:
             name: of the condition that is trained: letters, digits and ``_.=+-``. It begins the
                 names of the series (``CNN/loss``) and of the checkpoint.
             model, loss, optimizer, data, epochs, callbacks, **options: as for ``training.fit``.
+            animate: keep some moments, for ``groundup animate``, if the model is small (see
+                `viz.animation.Recorder`). It takes a millisecond or two for each of them.
 
         Returns:
             The history, from the first epoch on.
@@ -119,6 +124,9 @@ class Trial:
             KeyboardInterrupt: Ctrl-C; a checkpoint is written.
         """
         checkpoint = self.run.checkpoint_path(name)
+        from ..viz.animation import Recorder  # who only lists experiments needs no Matplotlib
+
+        recorders = [Recorder(recording_path(self.folder, name))] if animate else []
         watch = Stopwatch()
         with self._bar(name, epochs) as advance:
             history = fit(
@@ -131,9 +139,10 @@ class Trial:
                     *callbacks,
                     *self._watchers(name),
                     Advance(advance),
+                    *recorders,
                     watch,
-                    Record(self.run, prefix=f"{name}/"),
-                    Keep(checkpoint),
+                    Record(self.run, every=BETWEEN_LOOKS, prefix=f"{name}/"),
+                    Keep(checkpoint, before=[recorder.write for recorder in recorders]),
                 ],
                 resume=checkpoint if checkpoint.exists() else None,
                 **options,
@@ -218,6 +227,16 @@ class Trial:
             write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
         except OSError as error:
             raise StorageError(f"{path}: {error.strerror or error}; it was not written") from error
+
+
+def recording_path(folder: Path, name: str) -> Path:
+    """Where the recording of a fit is, in the folder of its run.
+
+    Example:
+        >>> recording_path(Path("run"), "CNN").as_posix()
+        'run/recordings/CNN.safetensors'
+    """
+    return folder / "recordings" / f"{name}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -311,6 +330,8 @@ def from_json(value: Any) -> float:
 class Stopwatch(Callback):
     """Measures how long training takes, validation included, over all resumptions.
 
+    What callbacks that stand before it do between two steps is not counted.
+
     Attributes:
         seconds: so far.
     """
@@ -329,6 +350,10 @@ class Stopwatch(Callback):
 
     on_step_end = on_epoch_end = on_exit = _tick
 
+    def on_boundary(self, run: Training) -> None:
+        """Leave out what was done since the last tick."""
+        self._since = perf_counter()
+
     def state_dict(self) -> dict[str, Any]:
         """The seconds."""
         return {"seconds": self.seconds}
@@ -344,16 +369,25 @@ class Keep(Callback):
     Args:
         path: the file.
         seconds: between two writes.
+        before: called before each write.
     """
 
-    def __init__(self, path: Path, seconds: float = BETWEEN_CHECKPOINTS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        seconds: float = BETWEEN_CHECKPOINTS,
+        before: Sequence[Callable[[], None]] = (),
+    ) -> None:
         self.path = path
         self.seconds = seconds
+        self.before = before
         self._last = monotonic()
 
     def on_boundary(self, run: Training) -> None:
         """Write if it is time."""
         if monotonic() - self._last > self.seconds or run.finished or run.interrupted:
+            for write in self.before:
+                write()
             save_checkpoint(self.path, **run.parts())
             self._last = monotonic()
 

@@ -151,6 +151,9 @@ class Database:
         self.close()  # never opened, or another process has set the file aside
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(self.path.parent):
+            if self.path.is_dir():
+                self._file = _identity(self.path)
+                raise Damaged("it is a folder")
             # SQLite waits by itself for a moment; what is longer is up to `_run`.
             connection = sqlite3.connect(
                 self.path, timeout=5.0, isolation_level=None, check_same_thread=False
@@ -198,10 +201,11 @@ class Database:
                 raise Damaged(f"migrating it from version {version} failed: {error}") from error
         if not schema.expected(newest) <= schema.tables(connection):
             raise Damaged("its tables are not those of its version")
-        # This table is small, and all else hangs on it; the points have checksums.
-        (found,) = connection.execute("PRAGMA integrity_check('runs')").fetchone()
-        if found != "ok":
-            raise Damaged(found)
+        # These tables are small, and all else hangs on them; the points have checksums.
+        for table in ("runs", "series", "media", "verdicts"):
+            (found,) = connection.execute(f"PRAGMA integrity_check('{table}')").fetchone()
+            if found != "ok":
+                raise Damaged(found.replace("\n", " "))
         return new
 
     def _back_up(self, connection: sqlite3.Connection, version: int) -> None:
@@ -265,6 +269,8 @@ class Database:
                 f"{self.path}: no space left on the disk. The database is as it was before and "
                 "can be read; make room and repeat"
             )
+        if isinstance(error, OSError) and error.strerror:
+            return f"{error.filename or self.path}: {error.strerror}"
         return f"{self.path}: {error}"
 
     def _set_aside(self, error: BaseException) -> None:

@@ -9,6 +9,7 @@ do this at the same time, and an event is never missing and never there twice.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import time
@@ -29,7 +30,7 @@ def run_folders(folder: Path) -> set[str]:
     return {
         path.name
         for path in folder.iterdir()
-        if RUN_ID.fullmatch(path.name) and (path / journal.NAME).is_file()
+        if RUN_ID.fullmatch(path.name) and os.path.isfile(path / journal.NAME)
     }
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import os
 import platform
+import shutil
 import sqlite3
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -27,6 +29,7 @@ from .series import Points, SeriesInfo
 
 T = TypeVar("T")
 
+NAME = "runs.sqlite"
 LOST_AFTER = 120.0
 """Seconds without a sign of life after which a run on another computer counts as lost."""
 
@@ -45,7 +48,11 @@ class Reader:
     """The part of `Store` that looks.
 
     Args:
-        folder: as for `Store`.
+        folder: as for `Store`. One that may not be written can be looked at: then the database is a
+            copy, brought up to date from the folders of the runs.
+
+    Raises:
+        StorageError: it is no folder, or cannot be read.
 
     Example:
         >>> import tempfile
@@ -54,10 +61,24 @@ class Reader:
         []
     """
 
+    _copy: tempfile.TemporaryDirectory[str] | None = None
+
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self.folder = runs_folder(folder).absolute()
-        self._database = Database(self.folder / "runs.sqlite", self.scan)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise StorageError(f"{self.folder} is a file, expected the folder of the runs")
+        self._database = Database(self._where() / NAME, self.scan)
         self.scan()
+
+    def _where(self) -> Path:
+        """The folder of the database: where nothing may be written, a copy, to look at the runs."""
+        if not self.folder.exists() or os.access(self.folder, os.W_OK):
+            return self.folder
+        self._copy = tempfile.TemporaryDirectory(prefix="groundup-")
+        for name in (NAME, f"{NAME}-wal"):
+            with suppress(OSError):
+                shutil.copyfile(self.folder / name, Path(self._copy.name) / name)
+        return Path(self._copy.name)
 
     # Finding runs
 
@@ -313,6 +334,8 @@ class Reader:
     def close(self) -> None:
         """Close the database. Runs that are open go on and open it again when they need it."""
         self._database.close()
+        if self._copy is not None:
+            self._copy.cleanup()
 
     def __enter__(self) -> Self:
         return self
@@ -339,15 +362,25 @@ class Reader:
         try:
             self._forget(set(known) - present)
             for run_id in sorted(present):
-                path = self.folder / run_id / journal.NAME
-                if run_id not in known:
-                    self.read_in(run_id)
-                elif path.stat().st_size > known[run_id]:
-                    with journal.unowned(path) as free:
-                        if free:  # otherwise its own process does it
-                            self.read_in(run_id)
+                try:
+                    self._catch_up(run_id, known.get(run_id))
+                except StorageError:
+                    raise
+                except OSError as error:
+                    words = f"{error.filename or run_id}: {error.strerror or error}"
+                    warnings.warn(f"{words}. The run is left out", stacklevel=2)
         except StorageError as error:
             warnings.warn(f"{error}. Until then it may lack the newest", stacklevel=2)
+
+    def _catch_up(self, run_id: str, known: int | None) -> None:
+        """Read what is new in a journal of which so many bytes are known, None if it is new."""
+        path = self.folder / run_id / journal.NAME
+        if known is None:
+            self.read_in(run_id)
+        elif path.stat().st_size > known:
+            with journal.unowned(path) as free:
+                if free:  # otherwise its own process does it
+                    self.read_in(run_id)
 
     def read_in(self, run_id: str) -> None:
         """Bring the database up to date with the folder of one run; its process does that."""

@@ -68,27 +68,28 @@ class Run:
     """
 
     def __init__(
-        self, store: Store, folder: Path, config: dict[str, Any], seed: int | None, resumed: bool
+        self,
+        store: Store,
+        opened: journal.Journal,
+        config: dict[str, Any],
+        seed: int | None,
+        resumed: bool,
     ) -> None:
-        self.id = folder.name
-        self.folder = folder
+        self.folder = opened.path.parent
+        self.id = self.folder.name
         self.config = config
         self.seed = seed
         self.resumed = resumed
         self._store = store
-        self._journal = journal.Journal(folder / journal.NAME)
+        self._journal = opened
         self._process = os.getpid()
         self._finished = False
         self._changed = True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._transfer, name=f"run {self.id}", daemon=True)
-        try:
-            start = {"event": "start", "host": platform.node(), "pid": self._process}
-            self._append(start, "the start of the run")
-            self.flush()
-        except BaseException:
-            self._journal.close()
-            raise
+        start = {"event": "start", "host": platform.node(), "pid": self._process}
+        self._append(start, "the start of the run")
+        self.flush()
         self._thread.start()
 
     def log(self, step: int, /, **values: float) -> None:

@@ -219,6 +219,20 @@ class Store(Reader):
         return folder
 
     def _open(self, folder: Path) -> Run:
+        try:
+            opened = journal.Journal(folder / journal.NAME)
+        except OSError as error:
+            raise StorageError(
+                f"{folder / journal.NAME}: {error.strerror or error}; the run was not begun"
+            ) from error
+        try:
+            return self._begin(folder, opened)
+        except BaseException:
+            opened.close()
+            raise
+
+    def _begin(self, folder: Path, opened: journal.Journal) -> Run:
+        """Begin a run whose journal no other process writes from here on."""
         self.read_in(folder.name)
         info = self._row(folder.name)
         self._end_at_journal(folder)
@@ -231,7 +245,7 @@ class Store(Reader):
                 f"{path}: {error.strerror or error}; the run was not begun"
             ) from error
         try:
-            return Run(self, folder, info.config, info.seed, resumed=info.started is not None)
+            return Run(self, opened, info.config, info.seed, resumed=info.started is not None)
         except BaseException:
             path.unlink(missing_ok=True)
             raise

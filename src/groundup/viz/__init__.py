@@ -14,6 +14,7 @@ Everything but `network` and `before_and_after` takes NumPy arrays, lists, or an
 from .confusion import confusion_matrix, count_confusion
 from .curves import curves
 from .figure import save, style, to_svg
+from .formula import Formula
 from .images import filters, image_grid
 from .network import before_and_after, network
 from .report import Block, Code, Plot, Report, Table
@@ -21,6 +22,7 @@ from .report import Block, Code, Plot, Report, Table
 __all__ = [
     "Block",
     "Code",
+    "Formula",
     "Plot",
     "Report",
     "Table",

@@ -32,6 +32,7 @@ def curves(
     log_x: bool = False,
     log_y: bool = False,
     confidence: float = 0.95,
+    possible: tuple[float, float] = (-np.inf, np.inf),
 ) -> Figure:
     """Draw one line for each series, with a band where there are several runs.
 
@@ -46,6 +47,8 @@ def curves(
         log_y: logarithmic vertical axis. A band that would reach zero or below is cut at the
             smallest value of its series.
         confidence: probability that the interval covers the mean, between 0 and 1.
+        possible: the least and the greatest value that there can be, such as 0 and 100 of a
+            percentage; bands are cut to it.
 
     Returns:
         The figure; ``figure.axes[0]`` takes further marks.
@@ -71,7 +74,8 @@ def curves(
     counts = sorted({len(runs) for runs in points.values() if len(runs) > 1})
 
     ends = ", ".join(f"{name} ends at {runs[:, -1].mean():.4g}" for name, runs in points.items())
-    rows = -(-len(points) // _legend_columns(points)) + bool(counts)
+    lines = max(_legend_text(name).count("\n") + 1 for name in points)
+    rows = -(-len(points) // _legend_columns(points)) * lines + bool(counts)
     with style():
         figure = new_figure(f"{y_label} against {x_label}: {ends}.", height=2.7 + 0.19 * rows)
         axes = figure.subplots()
@@ -86,6 +90,7 @@ def curves(
             handles.append(line)
             if len(runs) > 1:
                 low, high = _interval(runs, mean, confidence)
+                low, high = np.maximum(low, possible[0]), np.minimum(high, possible[1])
                 if log_y:
                     low = np.maximum(low, runs.min())
                 axes.fill_between(where, low, high, color=look["color"], alpha=0.18, linewidth=0)

@@ -18,7 +18,7 @@ import numpy as np
 from .. import nn
 from . import network_marks as marks
 from .network_drawing import Look, draw, legend, moved
-from .network_plan import TEXT, plan
+from .network_plan import TEXT, Plan, plan
 from .network_stages import Block, Column, Stage, stages
 from .svg import FONTS, SVG, legal
 
@@ -74,7 +74,7 @@ def network(
         ...
         ValueError: the model cannot take an input of shape (1, 3) (a batch of one): Linear(2,...
     """
-    return _document([stages(model, input)], [], labels, output_labels, title, max_nodes)
+    return document([stages(model, input)], [], labels, output_labels, title, max_nodes)
 
 
 def before_and_after(
@@ -125,7 +125,7 @@ def before_and_after(
             f"before has {len(pair[0])} stages and after {len(pair[1])}; draw two models of the "
             "same layers"
         )
-    return _document(pair, list(names), labels, output_labels, title, max_nodes)
+    return document(pair, list(names), labels, output_labels, title, max_nodes)
 
 
 def _structure(stage: Stage) -> str:
@@ -137,7 +137,7 @@ def _structure(stage: Stage) -> str:
 # The document
 
 
-def _document(
+def document(
     panels: list[list[Stage]],
     names: Sequence[str],
     labels: Sequence[str] | None,
@@ -145,7 +145,20 @@ def _document(
     title: str,
     max_nodes: int,
 ) -> str:
-    """The whole drawing: title, networks, legend."""
+    """The whole drawing of stages that are found already: title, networks, legend.
+
+    Args:
+        panels: the stages of each network; all have the same structure.
+        names: stand above the networks; none if empty.
+        labels, output_labels, title, max_nodes: as for `network`.
+
+    Raises:
+        ValueError: there are more or fewer labels than nodes, or ``max_nodes`` is below 2.
+
+    Example:
+        >>> document([stages(nn.Linear(2, 1), None)], [], None, None, "", 64)[:4]
+        '<svg'
+    """
     if not isinstance(max_nodes, int) or max_nodes < 2:
         raise ValueError(f"max_nodes is {max_nodes!r}, expected a whole number of at least 2")
     stages = panels[0]
@@ -156,8 +169,7 @@ def _document(
         _labels(labels, first, "labels", "begin"),
         _labels(output_labels, stages[-1], "output_labels", "end"),
     )
-    rooms = [marks.wide(map(marks.clip, texts), TEXT) + 10 for texts in (look.inputs, look.outputs)]
-    layout = plan(stages, max_nodes, (rooms[0], rooms[1]))
+    layout = planned(stages, look.inputs, look.outputs, max_nodes)
 
     width = len(panels) * layout.width + (len(panels) - 1) * BETWEEN
     across = max(width, marks.wide([title], HEADING), 340.0)
@@ -179,6 +191,19 @@ def _document(
     name = title or "Network " + "-".join(map(_size, stages))
     words = _words(panels, names, look)
     return _framed("".join(parts), across + 2 * EDGE, end + 10 + tall + EDGE, name, words)
+
+
+def planned(
+    stages: Sequence[Stage], inputs: Sequence[str], outputs: Sequence[str], max_nodes: int
+) -> Plan:
+    """Where everything stands, with room for the names of inputs and outputs.
+
+    Example:
+        >>> planned(stages(nn.Linear(2, 1), None), [], ["a"], 64).lines
+        2
+    """
+    rooms = [marks.wide(map(marks.clip, texts), TEXT) + 10 for texts in (inputs, outputs)]
+    return plan(stages, max_nodes, (rooms[0], rooms[1]))
 
 
 def _labels(labels: Sequence[str] | None, stage: Stage, name: str, place: str) -> list[str]:

@@ -178,7 +178,8 @@ def _gap(stage: Column, place: Place, scale: float) -> str:
     cells = np.zeros(rows * columns)
     cells[: len(hidden)] = hidden
     left, top = place.x - columns * side / 2, -rows * side / 2
-    return marks.picture(cells.reshape(rows, columns), side, left, top, scale)
+    picture = marks.picture(cells.reshape(rows, columns), side, left, top, scale)
+    return f'<g class="network-hidden">{picture}</g>'
 
 
 def _block(stage: Block, place: Place, look: Look, scale: float) -> str:

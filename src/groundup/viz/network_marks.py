@@ -240,7 +240,7 @@ def pictures(values: Numbers, grid: Pictures, x: float, y: float, scale: float) 
     """As many of the pictures (N, H, W) as the grid holds; (x, y) is its upper left corner."""
     parts = []
     for i in range(grid.count):
-        shown = _reduced(values[i])
+        shown = reduced(values[i])
         row, column = divmod(i, grid.columns)
         left = x + column * (shown.shape[1] * grid.side + 4)
         top = y + row * (shown.shape[0] * grid.side + 4)
@@ -248,15 +248,24 @@ def pictures(values: Numbers, grid: Pictures, x: float, y: float, scale: float) 
     return f'<g class="network-pictures">{"".join(parts)}</g>'
 
 
-def _reduced(picture: Numbers) -> Numbers:
-    """The means of squares of pixels, where there are more pixels than cells to show them."""
-    for axis in (0, 1):
-        length = picture.shape[axis]
+def reduced(pictures: Numbers) -> Numbers:
+    """The means of squares of pixels, where there are more pixels than cells to show them.
+
+    Shape:
+        (..., height, width) -> (..., at most 32, at most 32)
+
+    Example:
+        >>> reduced(np.ones((8, 8))).shape, reduced(np.ones((3, 64, 28))).shape
+        ((8, 8), (3, 32, 28))
+    """
+    for axis in (-2, -1):
+        length = pictures.shape[axis]
         starts = np.arange(0, length, shrink(length))
-        sizes = np.diff([*starts, length])
-        sums = np.add.reduceat(picture, starts, axis=axis)
-        picture = sums / (sizes[:, None] if axis == 0 else sizes)
-    return picture
+        if len(starts) < length:
+            sizes = np.diff([*starts, length])
+            sums = np.add.reduceat(pictures, starts, axis=axis)
+            pictures = sums / (sizes[:, None] if axis == -2 else sizes)
+    return pictures
 
 
 def histogram(values: Numbers, scale: float, x: float, y: float) -> str:

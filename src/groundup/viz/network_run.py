@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .. import nn
 from ..engine.base import mode
 from ..engine.ops.creation import as_tensor, zeros
+from ..engine.ops.shaping import cat
 from ..engine.primitive import Primitive
 from ..engine.tensor import Tensor
 from ..nn.summary import unchanged
@@ -110,6 +111,29 @@ def run(model: nn.Module, example: Any) -> Run:
         raise ValueError(f"{type(model).__name__} runs no layer, so there is nothing to draw")
     _check_chain(found.calls, found.sources)
     return found
+
+
+def run_together(model: nn.Module, examples: Sequence[Any]) -> tuple[Run, int]:
+    """Run a model on several examples at once.
+
+    Args:
+        model: its layers run one after the other.
+        examples: at least two, each as for `run`.
+
+    Returns:
+        (what `run` gives, but with the batch dimension in all arrays; which dimension that is).
+
+    Raises:
+        TypeError, ValueError: as for `run`.
+
+    Example:
+        >>> run_together(nn.Sequential(nn.ReLU()), [[-1, 2], [3, 4]])[0].output.tolist()
+        [[0.0, 2.0], [3.0, 4.0]]
+    """
+    leaves = list(dict(_leaves(model, "")).items())
+    batches = [_batch([leaf for _, leaf in leaves], example) for example in examples]
+    axis = batches[0][1]
+    return _record(model, leaves, cat([batch for batch, _ in batches], dim=axis), axis), axis
 
 
 def _leaves(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:

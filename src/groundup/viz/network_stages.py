@@ -48,6 +48,9 @@ class Column:
         functions: names of what is applied to the nodes.
         first: whether these are the model's own inputs.
         note: what else has to be said.
+        call: number of the layer that made it, among all that ran; -1 is the model's input.
+        source: number of the layer whose "taken" or "given" the values are, or "example" or
+            "output" of the whole run.
     """
 
     size: int
@@ -58,6 +61,8 @@ class Column:
     functions: list[str] = field(default_factory=list)
     first: bool = False
     note: str = ""
+    call: int = -1
+    source: tuple[int, str] = (-1, "example")
 
 
 @dataclass
@@ -70,7 +75,7 @@ class Block:
         details: short lines.
         kernels: (n, height, width), of a convolution.
         maps: the output where it is a stack of pictures, (channels, height, width).
-        functions: as for a column.
+        functions, call, source: as for a column.
     """
 
     kind: str
@@ -79,6 +84,8 @@ class Block:
     kernels: Numbers | None = None
     maps: Numbers | None = None
     functions: list[str] = field(default_factory=list)
+    call: int = -1
+    source: tuple[int, str] = (-1, "example")
 
 
 Stage = Column | Block
@@ -115,16 +122,18 @@ class _Builder:
 
     def __init__(self, example: Numbers, call: Call, chosen: bool) -> None:
         self.chosen = chosen
+        self.number = -1  # of the call
         self.stages: list[Stage] = []
         if example.ndim <= 1 and not isinstance(call.module, nn.Embedding):
             column = Column(example.size, first=True)
-            self._fill(column, example, "input")
+            self._fill(column, example, "input", column.source)
             self.stages.append(column)
         else:
             self.stages.append(Block("Input", example.shape, maps=self._maps(example, "input")))
 
     def add(self, call: Call) -> None:
         """Put a layer after those that are there."""
+        self.number += 1
         module, last = call.module, self.stages[-1]
         last.functions += _between(call.between)
         if not call.taken or not call.given:
@@ -140,14 +149,14 @@ class _Builder:
             self._linear(call, taken, given)
         elif isinstance(module, ACTIVATIONS) or (same and not isinstance(module, KNOWN)):
             last.functions.append(type(module).__name__)
-            self._update(given, name)
+            self._update(given, name, (self.number, "given"))
         elif isinstance(last, Column) and same and given.shape[-1:] == (last.size,):
             last.bars.append(_bar(module))
-            self._update(given, name)
+            self._update(given, name, (self.number, "given"))
         elif isinstance(module, nn.Flatten) and given.ndim == 1:
             first = isinstance(last, Block) and last.kind == "Input"
-            column = Column(given.size, bars=[_bar(module)], first=first)
-            self._fill(column, given, name)
+            column = Column(given.size, bars=[_bar(module)], first=first, call=self.number)
+            self._fill(column, given, name, (self.number, "given"))
             self.stages.append(column)
         else:
             kernels = None
@@ -156,13 +165,15 @@ class _Builder:
                 height = kernels.shape[-2] if kernels.ndim == 4 else 1
                 kernels = kernels.reshape(-1, height, kernels.shape[-1])
             kind, maps = type(module).__name__, self._maps(given, f"output of {name}")
-            self.stages.append(Block(kind, given.shape, _details(module), kernels, maps))
+            block = Block(kind, given.shape, _details(module), kernels, maps)
+            block.call, block.source = self.number, (self.number, "given")
+            self.stages.append(block)
 
     def finish(self, output: Numbers | None, between: Sequence[str]) -> None:
         """Take over what the model gave in the end."""
         self.stages[-1].functions += _between(between)
         if output is not None:
-            self._update(output, "the model's output")
+            self._update(output, "the model's output", (self.number, "output"))
 
     def _linear(self, call: Call, taken: Numbers, given: Numbers) -> None:
         module, last = call.module, self.stages[-1]
@@ -180,29 +191,32 @@ class _Builder:
                 f"the input holds {taken.size // module.in_features} examples for {name}, each of "
                 f"{module.in_features} numbers; pass one of them, as x[:1]"
             )
-        self._fill(last, taken, f"input of {name}")
+        self._fill(last, taken, f"input of {name}", (self.number, "taken"))
         column = Column(
             module.out_features,
             weight=finite(module.weight.detach(), f"weight of {name}"),
             bias=None if module.bias is None else finite(module.bias.detach(), f"bias of {name}"),
+            call=self.number,
         )
-        self._fill(column, given, f"output of {name}")
+        self._fill(column, given, f"output of {name}", (self.number, "given"))
         self.stages.append(column)
 
-    def _fill(self, column: Column, values: Numbers, name: str) -> None:
+    def _fill(self, column: Column, values: Numbers, name: str, source: tuple[int, str]) -> None:
         """Give a column its values: the last vector where there are several."""
         rows = values.reshape(-1, column.size)
+        column.source = source
         column.note = f"last of {len(rows)}" if len(rows) > 1 else ""
         if self.chosen:
             column.values = finite(rows[-1], name)
 
-    def _update(self, given: Numbers, name: str) -> None:
+    def _update(self, given: Numbers, name: str, source: tuple[int, str]) -> None:
         last = self.stages[-1]
         if isinstance(last, Column):
             if given.size % last.size == 0:
-                self._fill(last, given, name)
+                self._fill(last, given, name, source)
         elif given.shape == last.shape:
             last.maps = self._maps(given, name)
+            last.source = source
 
     def _maps(self, values: Numbers, name: str) -> Numbers | None:
         """The values as pictures: (H, W), (time, features), (C, L) and (C, H, W) -> (N, H, W)."""

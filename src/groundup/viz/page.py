@@ -53,12 +53,22 @@ nav h2 { margin: 0; font-size: 1rem; }
 nav ol { margin: 0.4rem 0 0; padding-left: 1.4rem; columns: 16rem; }
 nav li { padding: 0.15rem 0; break-inside: avoid; }
 .scroll, pre { overflow-x: auto; max-width: 100%; margin: 1.25rem 0; }
-table { width: max-content; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.scroll {
+  --shade: rgb(128 128 128 / 0.45);
+  background:
+    linear-gradient(to left, var(--paper), var(--paper)) 100% 0 / 1.5rem 100% no-repeat local,
+    linear-gradient(to left, var(--shade), transparent) 100% 0 / 0.8rem 100% no-repeat scroll;
+}
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .caption, figcaption { color: var(--quiet); font-size: 0.92rem; }
 th, td { max-width: 22rem; padding: 0.4rem 0.9rem; vertical-align: top; }
 th, td { border-bottom: 1px solid var(--line); }
 thead th { border-bottom: 2px solid var(--quiet); vertical-align: bottom; }
 tbody th { font-weight: 500; }
+ul { max-width: 44rem; margin: 0.75rem 0; padding-left: 1.4rem; }
+li { margin: 0.3rem 0; }
+.formula { overflow-x: auto; margin: 1.1rem 0; padding-left: 1.4rem; }
+.formula svg { display: block; }
 .l { text-align: left; }
 .r { text-align: right; }
 .c { text-align: center; }
@@ -70,12 +80,23 @@ code { font: 0.875rem ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mon
 figure { margin: 0; min-width: min(100%, 14rem); max-width: 100%; }
 figure svg { display: block; max-width: 100%; height: auto; }
 figcaption { margin-top: 0.5rem; }
+@media (min-width: 40rem) {
+  .whole { white-space: nowrap; }
+}
+@media (max-width: 40rem) {
+  body { padding: 1.25rem 1rem 3rem; }
+  th, td { max-width: 14rem; padding: 0.4rem 0.5rem; font-size: 0.92rem; line-height: 1.4; }
+  th:first-child { padding-left: 0; }
+}
+@page { margin: 1.6cm; }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav, .skip { display: none; }
   h2 { break-after: avoid; }
   figure, tr { break-inside: avoid; }
-  .scroll, pre { overflow: visible; }
+  .scroll, pre, .formula { overflow: visible; }
+  .scroll { background: none; }
+  .caption { break-after: avoid; }
   table { width: auto; max-width: 100%; }
   pre { font-size: 0.8em; white-space: pre-wrap; border: 1px solid var(--line); }
   thead { display: table-header-group; }

@@ -21,9 +21,12 @@ from matplotlib.figure import Figure
 from ..engine.files import write_atomically
 from .checks import label
 from .figure import to_svg
+from .formula import Formula
 from .page import HEAD, STYLE
 from .svg import inline, legal
 
+WHOLE = re.compile(r"(?<= )\([^()]*\d[^()]*\)")
+"""Such as an interval in parentheses: of one line where there is room."""
 WIDTH = re.compile(r'<svg [^>]*?\bwidth="([\d.]+(?:pt|px|in|cm|mm))"')
 
 
@@ -99,7 +102,9 @@ class Table:
         )
 
     def _row(self, row: Sequence[object], align: str) -> str:
-        first, *others = (_text(_cell(value)) for value in row)
+        first, *others = (
+            WHOLE.sub(r"<span class=whole>\g<0></span>", _text(_cell(v))) for v in row
+        )
         cells = [f"<th scope=row class={align[0]}>{first}</th>"]
         cells += [
             f"<td class={side}>{cell}</td>" for cell, side in zip(others, align[1:], strict=True)
@@ -180,7 +185,7 @@ class Code:
         )
 
 
-Block = str | Table | Plot | Code
+Block = str | Table | Plot | Code | Formula
 
 
 class Report:
@@ -213,8 +218,8 @@ class Report:
 
         Args:
             title: its heading, also listed in the contents.
-            *blocks: in order: a text (blank lines part its paragraphs), a `Table`, a `Plot` or a
-                `Code`.
+            *blocks: in order: a text (blank lines part its paragraphs; those that begin with
+                a dash are the entries of a list), a `Table`, a `Plot`, a `Code` or a `Formula`.
 
         Returns:
             The report itself, so that calls can be chained.
@@ -234,7 +239,7 @@ class Report:
             if not isinstance(block, Block):
                 raise TypeError(
                     f"section {title!r}: block {number} is of type {type(block).__name__}, "
-                    "expected a text, Table, Plot or Code"
+                    "expected a text, Table, Plot, Code or Formula"
                 )
         self.sections.append((title, blocks))
         return self
@@ -333,9 +338,24 @@ def _blocks(blocks: Sequence[Block], prefix: str) -> str:
             parts.append('<div class="plots">' if plot else "</div>")
             in_row = plot
         if isinstance(block, str):
-            parts += [f"<p>{_text(p.strip())}</p>" for p in block.split("\n\n") if p.strip()]
+            parts += _paragraphs(block)
         elif isinstance(block, Plot):
             parts.append(block.to_html(f"{prefix}-{number}-"))
         else:
             parts.append(block.to_html())
     return "\n".join([*parts, *(["</div>"] if in_row else [])])
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Paragraphs, and lists of those that begin with a dash."""
+    parts: list[str] = []
+    for paragraph in filter(None, (p.strip() for p in text.split("\n\n"))):
+        if not paragraph.startswith("- "):
+            parts.append(f"<p>{_text(paragraph)}</p>")
+            continue
+        entry = f"<li>{_text(paragraph[2:].strip())}</li>"
+        if parts and parts[-1].endswith("</ul>"):
+            parts[-1] = f"{parts[-1].removesuffix('</ul>')}{entry}</ul>"
+        else:
+            parts.append(f"<ul>{entry}</ul>")
+    return parts

@@ -39,6 +39,8 @@ from .reading import detail, summary, verdict
 PAGE = 500
 """Runs in an answer, at most."""
 BUCKETS = (10, 4000)
+LARGEST_FIGURE = 50_000_000
+"""Bytes; a browser takes long to draw more, and the page with it."""
 FIGURES = {"image/svg+xml", "image/png", "image/jpeg", "image/gif", "image/webp"}
 FIGURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 """A figure that is opened by itself may be drawn, and nothing else: no script, no network."""
@@ -163,8 +165,10 @@ class Api:
         if found is None or kind not in FIGURES:
             refuse(f"{info.id} has no figure {file[:100]!r}", 404)
         path = found.path.resolve()
-        if path.parent != (info.folder / "figures").resolve() or not path.is_file():
+        if path.parent != info.folder.resolve() / "figures" or not path.is_file():
             refuse(f"{info.id}: the file of figure {file[:100]!r} is missing", 404)
+        if path.stat().st_size > LARGEST_FIGURE:
+            refuse(f"{path} has more than {LARGEST_FIGURE:,} bytes; open it from the disk", 413)
         return FileResponse(
             path,
             media_type=kind,

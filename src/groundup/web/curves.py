@@ -172,7 +172,8 @@ def layers(
 ) -> dict[str, Any]:
     """A table of one statistic: a row for each layer, a column for each part of the steps."""
     kinds = layer_kinds(cache.store.series(info.id))
-    chosen = kind if kind is not None else next(iter(kinds), None)
+    norms = [found for found in kinds if found.endswith("gradient_norm")]
+    chosen = kind if kind is not None else next(iter([*norms, *kinds]), None)
     names = kinds.get(chosen or "", [])[:MOST_LAYERS]
     rows = [(name, cache.points(info, f"{chosen}/{name}")) for name in names]
     rows = [(name, points) for name, points in rows if len(points)]

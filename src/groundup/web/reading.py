@@ -131,8 +131,9 @@ def detail(store: Store, info: RunInfo) -> dict[str, Any]:
 
 def _environment(folder: Path) -> dict[str, Any]:
     """That of the last start; empty if the file is missing or makes no sense."""
-    files = sorted(folder.glob("environment*.json"), key=lambda path: path.stat().st_mtime_ns)
     try:
+        named = [path for path in folder.glob("environment*.json") if not path.is_symlink()]
+        files = sorted(named, key=lambda path: path.stat().st_mtime_ns)
         if not files or files[-1].stat().st_size > LONGEST_FILE:
             return {}
         found = json.loads(files[-1].read_bytes())

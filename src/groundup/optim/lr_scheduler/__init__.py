@@ -1,5 +1,7 @@
 """Learning-rate schedules.
 
+For example::
+
     optimizer = optim.AdamW(model.parameters(), lr=3e-4)
     schedule = optim.lr_scheduler.WarmupCosineLR(optimizer, warmup_steps=100, total_steps=2000)
     for batch in batches:

@@ -59,13 +59,17 @@ function secondTicks(low, high, most) {
 }
 
 /** Settings of a uPlot axis. */
-export function axis({ side, log, time, ink, line, font }) {
+export function axis({ side, log, time, ink, line, font, label = null }) {
   const room = side === 2 ? 64 : 32;
   return {
     side,
     stroke: ink,
     font,
-    size: side === 2 ? 26 : sizeOfLabels,
+    label,
+    labelFont: font,
+    labelSize: label === null ? 0 : 16,
+    labelGap: 0,
+    size: side === 2 ? 22 : sizeOfLabels,
     gap: 4,
     grid: { stroke: line, width: 1 },
     ticks: { stroke: line, width: 1, size: 4 },

@@ -9,12 +9,13 @@ import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { axis, padded } from "./axes.js";
 import { isCoarse, join, lines, nearest } from "./curves.js";
 import { announce, eachFrame, fill, h, iconButton, setIcon } from "./dom.js";
-import { count, duration, number } from "./format.js";
+import { count, duration, number, unit } from "./format.js";
 import { faded, look, swatch } from "./palette.js";
 import { distinction, nameParts, shortName, slot } from "./runs.js";
 
 const PER_RUN = 4; // low, high, raw, line
 const SHOWN = 10;
+const HEIGHT = 232; // as .chart-drawing has it
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const cursors = uPlot.sync("charts");
 
@@ -22,6 +23,11 @@ const cursors = uPlot.sync("charts");
 export function place(x, mode) {
   if (mode === "time") return duration(x);
   return mode === "epoch" ? `epoch ${number(x, 4)}` : `step ${count(x)}`;
+}
+
+/** What the horizontal axis counts. */
+function labelOf(mode) {
+  return { step: "step", time: "time since the start", epoch: "epoch" }[mode];
 }
 
 export class Chart {
@@ -57,7 +63,7 @@ export class Chart {
     this.element = h(
       "section",
       { class: "card chart", "aria-label": title, dataset: { chart: title } },
-      h("header", {}, h("h3", { title }, title), this.resetButton, this.logButton, this.tableButton, this.growButton),
+      h("header", {}, h("h3", { title }, title, unit(title) ? h("span", { class: "unit" }, ` ${unit(title)}`) : null), this.resetButton, this.logButton, this.tableButton, this.growButton),
       this.figure,
       this.note,
       this.table,
@@ -119,6 +125,12 @@ export class Chart {
     const first = this.runs.length ? this.overview.get(this.runs[0].id) : null;
     const { x, columns } = join(all, (this.detail?.get(this.runs[0]?.id) ?? first)?.grid);
     const positive = (column) => (logY && column ? column.map((value) => (value > 0 ? value : value === undefined ? undefined : null)) : column);
+    // A cursor stays at its place, whatever the numbers of the places are now.
+    if (this.cursorIndex !== null) {
+      const at = this.x?.[this.cursorIndex];
+      const after = x.findIndex((value) => value >= at);
+      this.cursorIndex = at === undefined || !x.length ? null : after < 0 ? x.length - 1 : after;
+    }
     this.columns = columns.map((one) => ({ low: positive(one.low), high: positive(one.high), raw: positive(one.raw), line: positive(one.line) }));
     this.x = x;
     const empty = new Array(x.length).fill(undefined);
@@ -137,7 +149,7 @@ export class Chart {
   }
 
   size() {
-    return { width: Math.max(120, this.drawing.clientWidth), height: this.large ? Math.max(260, Math.min(620, innerHeight - 230)) : 218 };
+    return { width: Math.max(120, this.drawing.clientWidth), height: this.large ? Math.max(260, Math.min(620, innerHeight - 230)) : HEIGHT };
   }
 
   resize() {
@@ -178,7 +190,7 @@ export class Chart {
           y: { distr: logY ? 3 : 1, range: (_u, low, high) => padded(low, high, logY) },
         },
         axes: [
-          axis({ side: 2, log: logX, time: mode === "time", ink, line, font: FONT }),
+          axis({ side: 2, log: logX, time: mode === "time", ink, line, font: FONT, label: labelOf(mode) }),
           axis({ side: 3, log: logY, time: false, ink, line, font: FONT }),
         ],
         cursor: {

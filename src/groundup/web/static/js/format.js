@@ -101,6 +101,18 @@ function trimmed(value, step) {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+const UNITS = [
+  [/(^|[_/])system\/cpu$/, "cores busy"],
+  [/(^|[_/])system\/load$/, "processes, mean of a minute"],
+  [/(^|[_/])system\/peak_memory$/, "MB"],
+  [/_per_second$/, "1/s"],
+];
+
+/** What a series is counted in, where its name tells; empty where it does not. */
+export function unit(name) {
+  return UNITS.find(([pattern]) => pattern.test(name))?.[1] ?? "";
+}
+
 /** "1 run", "3 runs". */
 export function plural(amount, one, many = `${one}s`) {
   return `${amount.toLocaleString("en")} ${amount === 1 ? one : many}`;

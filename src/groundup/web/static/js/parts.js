@@ -3,7 +3,7 @@
 import { fill, h, icon } from "./dom.js";
 import { swatch } from "./palette.js";
 import * as list from "./runs.js";
-import { address, state } from "./state.js";
+import { address } from "./state.js";
 
 const STATUSES = {
   queued: "waiting to be started",
@@ -26,20 +26,28 @@ export function tags(run) {
 }
 
 const VERDICTS = [
-  [/^holds in part|partly/i, "part", "part"],
-  [/^hold/i, "holds", "done"],
-  [/^refut/i, "refuted", "failed"],
+  [/^holds in part|partly/i, "part", "part", "The direction is confirmed, the figure is not"],
+  [/^hold/i, "holds", "done", "Confirmed by a test at 5 %, corrected for the number of claims"],
+  [/^refut/i, "refuted", "failed", "Excluded by a test at 5 %, corrected for the number of claims"],
+  [/^undecided/i, "undecided", "undecided", "These seeds neither confirm nor exclude it; more would decide"],
+  [/^not measured/i, "open", "open", "There is no value to judge by"],
 ];
 
 /** What came of a claim. */
 export function verdict(words) {
-  const [, kind, sign] = VERDICTS.find(([pattern]) => pattern.test(words)) ?? [null, "open", "open"];
-  return h("span", { class: `badge verdict-${kind}` }, icon(sign), words);
+  const [, kind, sign, about] = VERDICTS.find(([pattern]) => pattern.test(words)) ?? [null, "open", "open", null];
+  return h("span", { class: `badge verdict-${kind}`, title: about }, icon(sign), words);
+}
+
+/** Where a verdict stands in a list: what is certain before what is not. */
+export function verdictRank(words) {
+  const place = VERDICTS.findIndex(([pattern]) => pattern.test(words));
+  return place < 0 ? VERDICTS.length : [1, 0, 2, 3, 4][place];
 }
 
 /** A run's name as a link to everything about it. */
 export function runLink(run, withSwatch = true) {
-  const marked = withSwatch && state.selected.includes(run.id) ? swatch(list.slot(run.id)) : null;
+  const marked = withSwatch && list.drawn().includes(run) ? swatch(list.slot(run.id)) : null;
   return h("a", { href: address({ view: "run", run: run.id }), title: run.id, class: "run-link" }, marked, h("span", {}, list.shortName(run)));
 }
 
@@ -77,13 +85,13 @@ export class Chips {
   update() {
     fill(
       this.element,
-      list.selected().map((run) =>
+      list.drawn().map((run) =>
         h(
           "li",
           {},
           swatch(list.slot(run.id)),
           h("span", { title: run.id }, [list.nameParts(run)[1] || run.id, list.distinction(run, 1)].flat().join(" · ")),
-          h("button", { type: "button", "aria-label": `Drop ${list.shortName(run)}`, onclick: () => list.select([run.id], false) }, "×"),
+          h("button", { type: "button", "aria-label": `Drop ${list.shortName(run)}`, onclick: () => list.drop(run.id) }, "×"),
         ),
       ),
     );

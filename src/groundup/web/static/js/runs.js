@@ -11,6 +11,7 @@ export const runs = new Map();
 export const progress = { state: "loading", words: "" };
 
 const listeners = new Set();
+let version = 0;
 
 /** Call with the set of ids whose summaries changed; returns a function that ends it. */
 export function onRuns(listener) {
@@ -19,6 +20,7 @@ export function onRuns(listener) {
 }
 
 function tell(ids) {
+  version += 1;
   for (const listener of [...listeners]) listener(ids);
 }
 
@@ -79,18 +81,76 @@ export function slot(id) {
 
 /** Selected runs that exist. */
 export function selected() {
-  const chosen = new Set(state.selected);
-  for (const id of [...slots.keys()]) if (!chosen.has(id)) slots.delete(id);
   return state.selected.map((id) => runs.get(id)).filter(Boolean);
 }
 
 export const MOST_SELECTED = 100;
+
+/** The runs that are drawn: the selected ones, a group that logs nothing itself as its parts. */
+export function drawn() {
+  const found = new Map();
+  for (const run of selected()) for (const one of isGroup(run) ? parts(run.id) : [run]) found.set(one.id, one);
+  const shown = [...found.values()].slice(0, MOST_SELECTED);
+  const kept = new Set([...state.selected, ...shown.map((run) => run.id)]);
+  for (const id of [...slots.keys()]) if (!kept.has(id)) slots.delete(id);
+  return shown;
+}
+
+/** Draw a run no longer; of a group that is selected, its other parts stay. */
+export function drop(id) {
+  const others = (group) => parts(group.id).map((run) => run.id).filter((one) => one !== id);
+  const groups = selected().filter((run) => isGroup(run) && parts(run.id).some((one) => one.id === id));
+  const kept = state.selected.flatMap((one) => groups.some((group) => group.id === one) ? others(runs.get(one)) : one === id ? [] : [one]);
+  update({ selected: [...new Set(kept)].slice(0, MOST_SELECTED) });
+}
 
 /** Select or drop runs. */
 export function select(ids, on) {
   const given = new Set(ids);
   const kept = state.selected.filter((id) => !given.has(id));
   update({ selected: on ? [...kept, ...given].slice(0, MOST_SELECTED) : kept });
+}
+
+// Groups: runs without values of their own that others are part of, such as several seeds
+
+let kin = { of: -1, parts: new Map(), values: new Map() };
+
+function family() {
+  if (kin.of !== version) {
+    kin = { of: version, parts: new Map(), values: new Map() };
+    for (const run of runs.values()) {
+      if (run.parent === null) continue;
+      if (!kin.parts.has(run.parent)) kin.parts.set(run.parent, []);
+      kin.parts.get(run.parent).push(run);
+    }
+    for (const some of kin.parts.values()) some.sort((a, b) => a.created - b.created);
+  }
+  return kin;
+}
+
+/** The runs that are part of a run, the oldest first. */
+export function parts(id) {
+  return family().parts.get(id) ?? [];
+}
+
+/** Whether a run only holds others together. */
+export function isGroup(run) {
+  return run.seed === null && !Object.keys(run.metrics).length && parts(run.id).length > 0;
+}
+
+/** The newest values of a run; of a group the means over its parts. */
+export function newest(run) {
+  if (!isGroup(run)) return run.metrics;
+  const known = family().values;
+  if (!known.has(run.id)) {
+    const some = parts(run.id);
+    const mean = (name) => {
+      const values = some.map((one) => one.metrics[name]).filter((value) => value !== undefined);
+      return values.includes(null) ? null : values.reduce((a, b) => a + b, 0) / values.length;
+    };
+    known.set(run.id, Object.fromEntries(metricNames(some).map((name) => [name, mean(name)])));
+  }
+  return known.get(run.id);
 }
 
 // Names
@@ -162,7 +222,7 @@ function haystack(run) {
 
 /** A function that gives the value of a column: a field, "metric:loss" or "config:lr". */
 export function column(key) {
-  if (key.startsWith("metric:")) return (run) => run.metrics[key.slice(7)];
+  if (key.startsWith("metric:")) return (run) => newest(run)[key.slice(7)];
   if (key.startsWith("config:")) return (run) => run.config[key.slice(7)];
   if (key === "tags") return (run) => run.tags.join(" ");
   return (run) => run[key];
@@ -184,7 +244,7 @@ export function values(field) {
 
 /** Names of the metrics that some runs have, those that most have first. */
 export function metricNames(some) {
-  return byFrequency(some.flatMap((run) => Object.keys(run.metrics)));
+  return byFrequency(some.flatMap((run) => Object.keys(newest(run))));
 }
 
 /** Names of the settings that some runs have. */

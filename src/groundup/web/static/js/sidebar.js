@@ -34,34 +34,37 @@ export class Sidebar {
 
   /** Let the charts show which line belongs to a run. */
   point(id) {
-    const chosen = id !== null && state.selected.includes(id) ? id : null;
+    const chosen = id !== null && list.drawn().some((run) => run.id === id) ? id : null;
     document.dispatchEvent(new CustomEvent("focusrun", { detail: chosen }));
   }
 
   update() {
     if (document.activeElement !== this.search) this.search.value = state.text;
-    const chosen = new Set(state.selected);
+    const drawn = new Set(list.drawn().map((run) => run.id));
+    const chosen = new Set([...state.selected, ...drawn]);
     const visible = list.visible();
     const fits = new Set(visible.map((run) => run.id));
     // What was selected before stands first, and what the filter hides too; a tick moves nothing.
     const place = JSON.stringify([state.view, state.text]);
     if (place !== this.place || !this.pinned.size) {
       this.place = place;
-      this.pinned = new Set(state.selected);
+      this.pinned = new Set([...state.selected, ...drawn]);
     }
-    const first = list.selected().filter((run) => this.pinned.has(run.id) || !fits.has(run.id));
+    const marked = [...chosen].map((id) => list.runs.get(id)).filter(Boolean);
+    const first = marked.filter((run) => this.pinned.has(run.id) || !fits.has(run.id));
     const taken = new Set(first.map((run) => run.id));
     const shown = [...first, ...visible.filter((run) => !taken.has(run.id))];
-    this.amount.textContent = chosen.size ? `${chosen.size} of ${plural(list.runs.size, "run")} shown` : plural(visible.length, "run");
+    this.amount.textContent = chosen.size ? `${drawn.size} of ${plural(list.runs.size, "run")} shown` : plural(visible.length, "run");
     this.clear.hidden = !chosen.size;
     const focused = document.activeElement?.closest?.("li")?.dataset.run;
     const kind = document.activeElement?.tagName;
     const next = new Map();
     for (const run of shown.slice(0, MOST)) {
       const on = chosen.has(run.id);
-      const key = JSON.stringify([run.status, aboutRun(run), on, on ? list.slot(run.id) : -1]);
+      const slot = drawn.has(run.id) ? list.slot(run.id) : null;
+      const key = JSON.stringify([run.status, aboutRun(run), on, slot]);
       const before = this.items.get(run.id);
-      next.set(run.id, before?.key === key ? before : { key, element: this.item(run, on) });
+      next.set(run.id, before?.key === key ? before : { key, element: this.item(run, on, slot) });
     }
     this.items = next;
     const more = shown.length - MOST;
@@ -82,7 +85,7 @@ export class Sidebar {
     this.update();
   }
 
-  item(run, on) {
+  item(run, on, slot) {
     const about = aboutRun(run);
     return h(
       "li",
@@ -90,8 +93,8 @@ export class Sidebar {
       h(
         "label",
         { title: run.id },
-        h("input", { type: "checkbox", checked: on, onchange: (event) => list.select([run.id], event.target.checked) }),
-        h("span", { class: "swatch-place" }, on ? swatch(list.slot(run.id)) : null),
+        h("input", { type: "checkbox", checked: on, onchange: (event) => (event.target.checked ? list.select([run.id], true) : list.drop(run.id)) }),
+        h("span", { class: "swatch-place" }, slot === null ? null : swatch(slot)),
         h("span", { class: "side-name" }, h("b", {}, h("span", {}, list.nameParts(run)[0]), h("code", {}, list.nameParts(run)[1])), h("small", { title: about }, about || "\u00a0")),
       ),
       status(run),
@@ -101,5 +104,6 @@ export class Sidebar {
 }
 
 function aboutRun(run) {
+  if (list.isGroup(run)) return [`group of ${plural(list.parts(run.id).length, "run")}`, ...list.distinction(run), ...run.tags].join(" · ");
   return [...list.distinction(run), run.seed === null ? null : `seed ${run.seed}`, ...run.tags].filter(Boolean).join(" · ");
 }

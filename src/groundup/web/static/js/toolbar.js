@@ -77,7 +77,7 @@ export class ChartTools {
   }
 
   update() {
-    const epochs = list.selected().some((run) => run.epoch !== null);
+    const epochs = list.drawn().some((run) => run.epoch !== null);
     const options = [
       ["step", "Step"],
       ["time", "Time"],

@@ -1,7 +1,7 @@
 // Two or more runs side by side: what differs in their settings, and how they ended.
 
 import { fill, h } from "../dom.js";
-import { count, duration, moment, number, setting } from "../format.js";
+import { count, duration, moment, number, plural, setting } from "../format.js";
 import { swatch } from "../palette.js";
 import { chooseFirst, Chips, empty, status, tags } from "../parts.js";
 import * as api from "../api.js";
@@ -44,7 +44,7 @@ export function create(root) {
     want([], [], "step");
     const runs = list.selected();
     tools.hidden = runs.length < 2;
-    const key = JSON.stringify([runs, only.checked, [...environments.keys()].filter((id) => Object.keys(environments.get(id)).length)]);
+    const key = JSON.stringify([runs, runs.map(list.newest), only.checked, [...environments.keys()].filter((id) => Object.keys(environments.get(id)).length)]);
     if (key === drawn) return;
     drawn = key;
     if (!runs.length) return fill(place, chooseFirst("how they differ"));
@@ -74,7 +74,7 @@ export function create(root) {
 
   function head(run) {
     const [name, rest] = list.nameParts(run);
-    return h("th", { scope: "col" }, swatch(list.slot(run.id)), h("a", { href: address({ view: "run", run: run.id }), title: run.id }, name, h("br"), h("code", {}, rest)));
+    return h("th", { scope: "col" }, swatch(list.slot(run.id)), h("a", { href: address({ view: "run", run: run.id }), title: run.id }, name, h("br"), h("code", {}, rest)), list.isGroup(run) ? h("div", { class: "quiet" }, `group of ${plural(list.parts(run.id).length, "run")}`) : null);
   }
 
   function fact(value, name, run) {
@@ -109,21 +109,22 @@ export function create(root) {
   function metrics(runs) {
     const names = list.metricNames(runs);
     if (!names.length) return null;
+    const groups = runs.some(list.isGroup) ? "; of a group the means over its runs" : "";
     return h(
       "tbody",
       {},
-      title("Newest values", "▲ greatest, ▼ least; below: difference to the first run", runs),
+      title("Newest values", `▲ greatest, ▼ least; below: difference to the first${groups}`, runs),
       names.map((name) => h("tr", {}, h("th", { scope: "row", class: "mono" }, name), runs.map((run) => metric(runs, run, name)))),
     );
   }
 
   function metric(runs, run, name) {
-    const value = run.metrics[name];
+    const value = list.newest(run)[name];
     if (value === undefined) return h("td", { class: "quiet" }, "–");
-    const values = runs.map((one) => one.metrics[name]).filter((one) => typeof one === "number");
+    const values = runs.map((one) => list.newest(one)[name]).filter((one) => typeof one === "number");
     const [least, greatest] = [Math.min(...values), Math.max(...values)];
     const mark = values.length < 2 || least === greatest ? null : value === greatest ? ["▲", "the greatest"] : value === least ? ["▼", "the least"] : null;
-    const base = runs[0].metrics[name];
+    const base = list.newest(runs[0])[name];
     const difference = run !== runs[0] && typeof base === "number" && typeof value === "number" ? value - base : null;
     return h(
       "td",

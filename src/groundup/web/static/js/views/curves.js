@@ -36,7 +36,7 @@ export function create(root) {
     chips.update();
     grid.filter = state.metric;
     const amount = grid.refresh();
-    if (!list.selected().length) fill(none, chooseFirst("their curves"));
+    if (!list.drawn().length) fill(none, chooseFirst("their curves"));
     else if (!amount && state.metric) fill(none, empty("No metric of that name", h("p", {}, `Nothing that was logged has “${state.metric}” in its name.`)));
     else if (!amount) fill(none, empty("Nothing logged yet", h("p", {}, "Curves appear with the first step.")));
     else fill(none);

@@ -18,7 +18,7 @@ export function create(root) {
   const steps = new Map();
 
   async function load() {
-    const ids = list.selected().map((run) => run.id);
+    const ids = list.drawn().map((run) => run.id);
     if (!ids.length) {
       last = "";
       fill(place, chooseFirst("their figures"));
@@ -37,7 +37,7 @@ export function create(root) {
   const soon = atMost(1500, load);
 
   function draw(figures) {
-    const key = JSON.stringify([figures, state.selected]);
+    const key = JSON.stringify([figures, list.drawn().map((run) => run.id)]);
     if (key === last) return;
     last = key;
     if (!figures.length) {
@@ -50,7 +50,7 @@ export function create(root) {
 
   function section(name, figures) {
     const all = [...new Set(figures.map((figure) => figure.step).filter((step) => step !== null))].sort((a, b) => a - b);
-    const runs = list.selected().filter((run) => figures.some((figure) => figure.run === run.id));
+    const runs = list.drawn().filter((run) => figures.some((figure) => figure.run === run.id));
     const frames = runs.map((run) => frame(run, name, figures.filter((figure) => figure.run === run.id)));
     const slider = h("input", { type: "range", min: "0", max: String(all.length - 1), value: String(all.length - 1), "aria-label": `Step of ${name}` });
     const shown = h("output");
@@ -123,7 +123,7 @@ export function create(root) {
 
   function update(keys) {
     chips.update();
-    const running = list.selected().filter((run) => run.status === "running");
+    const running = list.drawn().filter((run) => run.status === "running");
     want(running.map((run) => run.id), [], state.x);
     if (!keys || keys.has("selected")) load();
   }
@@ -136,7 +136,7 @@ export function create(root) {
     update,
     runsChanged: (ids) => {
       chips.update();
-      if (list.selected().some((run) => ids.has(run.id))) soon();
+      if (list.drawn().some((run) => ids.has(run.id))) soon();
     },
     repaint: () => {
       chips.update();

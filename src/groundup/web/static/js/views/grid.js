@@ -190,7 +190,7 @@ export class ChartGrid {
   }
 
   runs() {
-    return list.selected();
+    return list.drawn();
   }
 
   names() {
@@ -275,7 +275,7 @@ export class ChartGrid {
     if (event.kind === "hello" && !event.resumed) this.reload();
     if (event.kind !== "change") return;
     for (const points of event.points) this.feeds.get(points.name)?.append(points);
-    const chosen = new Set(state.selected);
+    const chosen = new Set(this.runs().map((run) => run.id));
     if (event.reload.some((id) => chosen.has(id))) this.reload();
     const grown = new Set(event.points.map((points) => points.name));
     this.feeds.forEach((feed) => grown.has(feed.name) && feed.show());

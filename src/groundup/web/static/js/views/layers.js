@@ -26,7 +26,7 @@ export function create(root) {
   let chart = null;
   let rows = [];
 
-  const run = () => list.runs.get(state.layerRun) ?? list.selected()[0] ?? null;
+  const run = () => list.runs.get(state.layerRun) ?? list.drawn()[0] ?? null;
 
   async function load() {
     const chosen = run();
@@ -46,7 +46,7 @@ export function create(root) {
   const soon = atMost(1500, load);
 
   function drawTools() {
-    const runs = list.selected();
+    const runs = list.drawn();
     const shown = run();
     const chooseRun = h(
       "select",
@@ -89,7 +89,7 @@ export function create(root) {
     drawTools();
     if (!answer.layers.length) {
       closeLayer();
-      fill(place, empty("No layers were logged", h("p", {}, "The training callback Record looks at gradients and weights every 50 steps, or as often as its argument every says.")));
+      fill(place, empty("No layers were logged", h("p", {}, "Experiments and the training callback Record log the gradients and weights of every layer: at step 0, then every few steps, as often as its argument every says.")));
       return;
     }
     const ends = scale();

@@ -59,7 +59,8 @@ export function create(root) {
         h("div", {}, h("h1", { class: "mono" }, detail.id), h("p", { class: "quiet" }, facts(), detail.parent ? [" · part of ", h("a", { href: address({ view: "run", run: detail.parent }) }, detail.parent)] : null)),
         status(detail),
         h("button", { type: "button", "aria-pressed": String(on), onclick: () => (list.select([id], !on), draw()) }, on ? "Selected" : "Select"),
-        h("button", { type: "button", class: "primary", onclick: show }, "Curves"),
+        h("button", { type: "button", class: "primary", onclick: () => show("curves") }, "Curves"),
+        ["layers", "figures", "claims"].map((view) => h("button", { type: "button", onclick: () => show(view) }, view[0].toUpperCase() + view.slice(1))),
       ),
     );
     fill(parts.error, detail.error ? panel(detail.status === "failed" ? "Why it failed" : "Error", h("pre", { class: "bad" }, detail.error)) : null);
@@ -70,7 +71,7 @@ export function create(root) {
         "Values",
         metrics.length
           ? table(["Name", "Last", "Least", "Greatest", "Points"], metrics.map((one) => [one.name, number(one.last ?? NaN), number(one.low), number(one.high), count(one.count)]))
-          : h("p", { class: "quiet" }, "Nothing logged yet."),
+          : h("p", { class: "quiet" }, list.parts(id).length ? "A group logs nothing itself; its parts do." : "Nothing logged yet."),
       ),
     );
     drawParts();
@@ -87,7 +88,7 @@ export function create(root) {
 
   /** The runs that this one consists of: those of a verification over several seeds, or of a sweep. */
   function drawParts() {
-    const children = [...list.runs.values()].filter((one) => one.parent === id).sort((a, b) => a.created - b.created);
+    const children = list.parts(id);
     const rows = children.map((one) => [runLink(one), status(one), [...list.distinction(one, 2), one.seed === null ? null : `seed ${one.seed}`].filter(Boolean).join(" · "), duration(one.seconds)]);
     const choose = () => change({ selected: children.map((one) => one.id).slice(0, list.MOST_SELECTED), view: "curves" }, { visit: true });
     fill(
@@ -111,9 +112,9 @@ export function create(root) {
       .join(" · ");
   }
 
-  function show() {
+  function show(view) {
     if (!state.selected.includes(id)) list.select([id], true);
-    change({ view: "curves" }, { visit: true });
+    change({ view, layerRun: null }, { visit: true });
   }
 
   // Tags and note

@@ -9,14 +9,21 @@ import { keep, state, taste, update } from "../state.js";
 
 const FIXED = [
   ["status", "Status", (run) => status(run)],
-  ["seed", "Seed", (run) => (run.seed === null ? "–" : String(run.seed)), "number"],
+  ["seed", "Seed", (run) => (list.isGroup(run) ? h("span", { class: "quiet", title: "A group; its values are the means over its runs" }, plural(list.parts(run.id).length, "run")) : run.seed === null ? "–" : String(run.seed)), "number nowrap"],
   ["created", "Created", (run) => h("time", { datetime: new Date(run.created * 1000).toISOString(), title: new Date(run.created * 1000).toLocaleString() }, moment(run.created)), "nowrap"],
   ["seconds", "Duration", (run) => duration(run.seconds), "number nowrap"],
   ["step", "Step", (run) => count(run.step), "number"],
   ["tags", "Tags", (run) => tags(run)],
 ];
 const PAGE = 200;
-const METRICS_AT_FIRST = 5;
+const METRICS_AT_FIRST = 4;
+
+/** Which values tell most of how a run went: of unseen data, accuracies before losses. */
+function telling(name) {
+  const loss = /loss$/.test(name);
+  if (/(^|[_/])(validation|val|test|eval)_/.test(name)) return loss ? 1 : 0;
+  return loss ? 2 : 3;
+}
 
 export function create(root) {
   const search = h("input", {
@@ -50,7 +57,7 @@ export function create(root) {
     const chosen = taste("columns", null);
     if (chosen) return chosen;
     const metrics = list.metricNames(list.visible().slice(0, 100)).filter((name) => !/(^|[_/])lr$/.test(name));
-    return metrics.slice(0, METRICS_AT_FIRST).map((name) => `metric:${name}`);
+    return metrics.sort((a, b) => telling(a) - telling(b)).slice(0, METRICS_AT_FIRST).map((name) => `metric:${name}`);
   }
 
   function chooser(label, key, options) {
@@ -111,7 +118,7 @@ export function create(root) {
     );
   }
 
-  function drawRow(run, extra, on) {
+  function drawRow(run, extra, on, slot) {
     const box = h("input", {
       type: "checkbox",
       "aria-label": `Select ${list.shortName(run)}`,
@@ -127,7 +134,7 @@ export function create(root) {
       "tr",
       { dataset: { run: run.id }, class: on ? "chosen" : null },
       h("td", {}, box),
-      h("th", { scope: "row", class: "nowrap" }, on ? swatch(list.slot(run.id)) : null, runLink(run, false), run.note ? h("span", { class: "note-mark quiet", title: run.note.slice(0, 300) }, " ✎") : null),
+      h("th", { scope: "row", class: "nowrap" }, slot === null ? null : swatch(slot), runLink(run, false), run.note ? h("span", { class: "note-mark quiet", title: run.note.slice(0, 300) }, " ✎") : null),
       cells,
       more,
     );
@@ -178,11 +185,13 @@ export function create(root) {
     if (!visible.length) return blank(empty("No run fits", h("p", {}, "Take back a word or a filter."), h("p", {}, h("button", { type: "button", onclick: () => clear.click() }, "Clear filters"))));
     const extra = columns();
     const next = new Map();
+    const drawn = new Set(list.drawn());
     for (const run of visible.slice(0, shown)) {
       const on = state.selected.includes(run.id);
-      const key = JSON.stringify([run, on && list.slot(run.id), extra]);
+      const slot = drawn.has(run) ? list.slot(run.id) : null;
+      const key = JSON.stringify([run, list.isGroup(run) && [list.newest(run), list.parts(run.id).length], on, slot, extra]);
       const before = rows.get(run.id);
-      next.set(run.id, before?.key === key ? before : { key, element: drawRow(run, extra, on) });
+      next.set(run.id, before?.key === key ? before : { key, element: drawRow(run, extra, on, slot) });
     }
     const active = document.activeElement;
     const focus = { run: active?.closest?.("tr")?.dataset.run, tag: active?.tagName, sort: active?.dataset?.sort };

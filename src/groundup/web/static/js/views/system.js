@@ -35,7 +35,7 @@ export function create(root) {
     chips.update();
     tools.update();
     const amount = grid.refresh();
-    const runs = list.selected();
+    const runs = list.drawn();
     const known = runs.every((run) => names.has(run.id));
     if (!runs.length) fill(none, chooseFirst("what they cost"));
     else if (!amount && known) fill(none, empty("No load was logged", h("p", {}, "The training callback Record logs throughput, processor and memory once a second.")));
@@ -44,19 +44,18 @@ export function create(root) {
 
   function update() {
     show();
-    const unknown = list.selected().filter((run) => !names.get(run.id)?.length).map((run) => run.id);
+    const unknown = list.drawn().filter((run) => !names.get(run.id)?.length).map((run) => run.id);
     if (unknown.length) learn(unknown);
   }
 
-  let last = 0;
+  let last = -Infinity;
   function runsChanged(ids) {
-    chips.update();
-    tools.update();
-    const missing = list.selected().filter((run) => ids.has(run.id) && !names.get(run.id)?.length);
+    const missing = list.drawn().filter((run) => ids.has(run.id) && !names.get(run.id)?.length);
     if (missing.length && performance.now() - last > 2000) {
       last = performance.now();
       learn(missing.map((run) => run.id));
-    } else grid.refresh();
+    }
+    show();
   }
 
   update();
