@@ -95,7 +95,7 @@ def save(tensors: Mapping[str, Tensor], path: str | os.PathLike[str], metadata: 
 
     Raises:
         TypeError: a value is not a tensor, or the metadata does not fit in JSON; nothing is
-        written.
+            written.
         OSError: the file cannot be written; an old one is untouched.
 
     Example:
