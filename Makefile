@@ -34,7 +34,7 @@ check: $(STAMP)-check $(STAMP)-peers docs  ## Formatting, lint, types, import fl
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	@$(PYTEST) tests/peers $(ARGS)
+	@$(PYTEST) tests/peers tests/docs $(ARGS)
 
 coverage: $(STAMP)-test  ## Run the tests and list the lines and branches that none of them reaches
 	@$(PYTEST) --ignore=tests/peers --cov --cov-report=term $(ARGS)

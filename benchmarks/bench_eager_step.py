@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import platform
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from harness import (
@@ -23,10 +22,10 @@ from harness import (
     compare,
     processor,
     run_at_thread_counts,
+    write_section,
 )
 
 Layers = Callable[..., list[object]]
-DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
 def xor(nn) -> list[object]:  # type: ignore[no-untyped-def]
@@ -100,10 +99,10 @@ def measure(threads: int) -> list[Comparison]:
 
 
 def document(rows: list[Comparison]) -> str:
-    """The page of the documentation that holds the table."""
+    """The section of the documentation that holds the table."""
     import torch
 
-    return f"""# Performance
+    return f"""## Eager steps
 
 Written by `python benchmarks/bench_eager_step.py --write`. A training step (forward, loss,
 `zero_grad`, `backward`, Adam) of networks so small that overhead, not arithmetic, decides. Same
@@ -129,8 +128,7 @@ def main() -> None:
     rows = run_at_thread_counts(__file__)
     print(as_markdown(rows, "PyTorch"))
     if options.write:
-        DOCUMENT.write_text(document(rows), encoding="utf-8")
-        print(f"\nwritten to {DOCUMENT}")
+        write_section("eager-step", document(rows))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Timing two implementations of the same step against each other.
+"""Timing implementations of the same step against each other, and the page with the results.
 
-The two take turns in one process, a few milliseconds each, so that a change in the machine's speed
-meets both. What is quoted is the median of the ratios of neighbouring turns, with the middle half's
-range.
+They take turns, so that a change in the machine's speed meets all of them: two in one process, a
+few milliseconds each (``compare``), or several, each a ``Worker``. What is quoted is the median of
+the ratios of neighbouring turns, with the middle half's range.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
+"""Where libraries look for the number of threads; the last one is XLA's."""
 
 
 @dataclass
@@ -87,6 +91,61 @@ def run_at_thread_counts(script: str, counts: tuple[int, ...] = (1, 2)) -> list[
     return found
 
 
+class Worker:
+    """A process that runs a script, gets commands as lines of JSON and answers each with one.
+
+    Args:
+        script: with its arguments.
+        environment: added to that of this process.
+    """
+
+    def __init__(self, script: Sequence[str], environment: dict[str, str]) -> None:
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in stop
+        self._process = subprocess.Popen(
+            [sys.executable, *script],
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def ask(self, **command: Any) -> dict[str, Any]:
+        """Send a command and wait for the answer.
+
+        Raises:
+            RuntimeError: the process ended; the message has the end of what it wrote.
+        """
+        given, answers = self._process.stdin, self._process.stdout
+        assert given is not None
+        assert answers is not None
+        line = ""
+        try:
+            given.write(json.dumps(command) + "\n")
+            given.flush()
+            line = answers.readline()
+        except BrokenPipeError:
+            pass
+        if not line:
+            self._process.wait()
+            self._errors.seek(0)
+            raise RuntimeError(self._errors.read()[-2000:].strip() or "the process ended")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def stop(self) -> None:
+        """End the process."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+
+
 def as_json(rows: list[Comparison]) -> str:
     """What a child process prints for ``run_at_thread_counts``."""
     return json.dumps([asdict(row) for row in rows])
@@ -104,6 +163,17 @@ def as_markdown(rows: list[Comparison], peer: str) -> str:
         for row in rows
     ]
     return "\n".join(lines)
+
+
+def write_section(name: str, text: str) -> None:
+    """Put a text into the page on performance, in place of what stood under that name, or below."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    page = DOCUMENT.read_text(encoding="utf-8")
+    before, found, rest = page.partition(begin)
+    after = rest.partition(end)[2] if found else "\n"
+    before = before if found else f"{before.rstrip()}\n\n"
+    DOCUMENT.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
+    print(f"\nwritten to {DOCUMENT}")
 
 
 def processor() -> str:

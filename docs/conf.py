@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     # in _ext
+    "compiled",
     "lessons",
     "links",
     "mathml",
@@ -49,6 +50,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:class", r"(?!groundup\.).*"),
     ("py:class", r"groundup\.\w+\.(?!functional|lr_scheduler)\w+\.\w+"),
+    ("py:class", r"groundup\.engine\.compiler\..*"),
 ]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

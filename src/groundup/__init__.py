@@ -20,6 +20,10 @@ from .engine.autograd import (
     no_grad,
     set_grad_enabled,
 )
+from .engine.compiler.explain import explain
+from .engine.compiler.run import compile
+from .engine.compiler.threads import get_num_threads, set_num_threads
+from .engine.compiler.trace import TraceError
 from .engine.dtypes import (
     float16,
     float32,
@@ -188,6 +192,7 @@ __all__ = [
     "CheckpointError",
     "Generator",
     "Tensor",
+    "TraceError",
     "abs",
     "add",
     "addcdiv",
@@ -214,6 +219,7 @@ __all__ = [
     "chunk",
     "clamp",
     "clone",
+    "compile",
     "conv1d",
     "conv2d",
     "conv_transpose1d",
@@ -235,6 +241,7 @@ __all__ = [
     "equal",
     "erf",
     "exp",
+    "explain",
     "expm1",
     "eye",
     "flatten",
@@ -252,6 +259,7 @@ __all__ = [
     "gather",
     "ge",
     "get_default_dtype",
+    "get_num_threads",
     "grad",
     "gt",
     "half",
@@ -330,6 +338,7 @@ __all__ = [
     "select",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_num_threads",
     "sigmoid",
     "sign",
     "sin",

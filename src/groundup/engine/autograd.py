@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from .base import Array, describe, mode, wrap
+from .base import Array, describe, fresh, mode, wrap
 from .primitive import Node, Primitive
 from .primitives.shape import sum_to
 from .tensor import Tensor
@@ -247,7 +247,7 @@ def _seed(out: Tensor, gradient: Tensor | None, caller: str) -> Tensor:
             f"{caller}: the output has shape {out.array.shape}; only a tensor with one element has "
             "an implicit gradient of 1. Reduce it (sum, mean) or pass a gradient of its shape"
         )
-    return wrap(np.ones(out.array.shape, out.array.dtype))
+    return fresh(np.ones(out.array.shape, out.array.dtype))
 
 
 def backward(

@@ -40,12 +40,14 @@ class CheckpointError(ValueError):
     """
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+def write_atomically(path: str | os.PathLike[str], content: bytes, *, durable: bool = True) -> None:
     """Put bytes in a file so that a crash at any moment leaves the old content or the new.
 
     Args:
         path: the file; its folder is made if missing.
         content: all of it.
+        durable: whether to wait until the disk has it. Without, a crash of the system (rather
+            than of the program) may leave a damaged file.
 
     Raises:
         OSError: the disk is full or the place cannot be written; the old file is untouched.
@@ -64,8 +66,9 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         if target.exists():
             os.chmod(temporary, target.stat().st_mode & 0o777)
         os.replace(temporary, target)
@@ -73,7 +76,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-    _sync_folder(target.parent)
+    if durable:
+        _sync_folder(target.parent)
 
 
 def _sync_folder(folder: Path) -> None:

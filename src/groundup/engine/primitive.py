@@ -90,6 +90,8 @@ class Primitive:
 
     def __call__(self, *inputs: Tensor, **static: Any) -> Tensor:
         """Compute the output, and record the call if a gradient will be wanted."""
+        if mode.tracer is not None:
+            return mode.tracer.apply(self, inputs, static)
         try:
             array = self.forward(*[x.array for x in inputs], **static)
         except (ValueError, IndexError, TypeError) as error:

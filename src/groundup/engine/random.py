@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .base import Array
-from .dtypes import DType, float16, float32, float64
+from .base import Array, mode
+from .dtypes import DType, float16, float32, float64, int64
 
 State = dict[str, Any]
 
@@ -67,6 +67,8 @@ class Generator:
             >>> bool((g.uniform((2,)) == first).all())
             True
         """
+        if mode.tracer is not None:
+            return mode.tracer.place(self)
         inner = self._bits.state
         return {
             "seed": self._seed,
@@ -87,6 +89,9 @@ class Generator:
             ...
             ValueError: not a generator state: missing buffer, buffer_pos, counter
         """
+        if mode.tracer is not None:
+            mode.tracer.return_to(self, state)
+            return
         wanted = {"seed", "counter", "buffer", "buffer_pos"}
         if missing := wanted - set(state):
             raise ValueError(f"not a generator state: missing {', '.join(sorted(missing))}")
@@ -108,6 +113,9 @@ class Generator:
             >>> Generator(0).words(2).dtype
             dtype('uint64')
         """
+        if mode.tracer is not None:
+            drawn: Array = mode.tracer.draw(self, "words", (count,), (count,), np.dtype(np.uint64))
+            return drawn
         words: Array = self._bits.random_raw(count)
         return words
 
@@ -127,6 +135,9 @@ class Generator:
             True
         """
         _check(dtype)
+        if mode.tracer is not None:
+            drawn: Array = mode.tracer.draw(self, "uniform", (shape, dtype), shape, dtype)
+            return drawn
         count = math.prod(shape)
         if dtype == float64:
             u = (self.words(count) >> np.uint64(11)) * 2.0**-53
@@ -145,6 +156,9 @@ class Generator:
             True
         """
         _check(dtype)
+        if mode.tracer is not None:
+            drawn: Array = mode.tracer.draw(self, "normal", (shape, dtype), shape, dtype)
+            return drawn
         count = math.prod(shape)
         working = float64 if dtype == float64 else float32
         u = self.uniform((2, (count + 1) // 2), working)
@@ -169,6 +183,9 @@ class Generator:
             raise ValueError(
                 f"integers in [{low}, {high}): the range is empty, high must exceed low"
             )
+        if mode.tracer is not None:
+            drawn: Array = mode.tracer.draw(self, "integers", (low, high, shape), shape, int64)
+            return drawn
         offset = self.words(math.prod(shape)) % np.uint64(high - low)
         return (offset.astype(np.int64) + low).reshape(shape)
 
@@ -179,6 +196,9 @@ class Generator:
             >>> sorted(Generator(0).permutation(4).tolist())
             [0, 1, 2, 3]
         """
+        if mode.tracer is not None:
+            drawn: Array = mode.tracer.draw(self, "permutation", (n,), (n,), int64)
+            return drawn
         return np.argsort(self.words(n), kind="stable")
 
 

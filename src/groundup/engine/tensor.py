@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import Array, TensorBase, as_array, register_tensor_class
+from .base import Array, TensorBase, as_array, register_tensor_class, values
 from .dtypes import DType, as_dtype
 from .ops import (
     arithmetic,
@@ -161,7 +161,7 @@ class Tensor(TensorBase):
         """
         if self.array.size != 1:
             raise ValueError(f"item(): the tensor has {self.array.size} elements, expected 1")
-        return self.array.item()
+        return values(self).item()
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers.
@@ -170,7 +170,7 @@ class Tensor(TensorBase):
             >>> gu.eye(2).tolist()
             [[1.0, 0.0], [0.0, 1.0]]
         """
-        return self.array.tolist()
+        return values(self).tolist()
 
     def numpy(self) -> Array:
         """The values as a NumPy array that shares the tensor's memory.
@@ -184,10 +184,10 @@ class Tensor(TensorBase):
         """
         if self.requires_grad:
             raise RuntimeError("numpy(): the tensor requires a gradient; use .detach().numpy()")
-        return self.array
+        return values(self)
 
     def __array__(self, dtype: Any = None, copy: builtins.bool | None = None) -> Array:
-        return np.array(self.array, dtype=dtype, copy=copy)
+        return np.array(values(self), dtype=dtype, copy=copy)
 
     def __bool__(self) -> builtins.bool:
         if self.array.size != 1:
@@ -195,7 +195,7 @@ class Tensor(TensorBase):
                 f"the truth of a tensor with {self.array.size} elements is ambiguous; "
                 "use .any() or .all()"
             )
-        return builtins.bool(self.array)
+        return builtins.bool(values(self))
 
     def __float__(self) -> builtins.float:
         return builtins.float(self.item())
@@ -208,7 +208,7 @@ class Tensor(TensorBase):
             raise TypeError(
                 f"only an integer scalar can be an index, got {self.shape} {self.dtype}"
             )
-        return builtins.int(self.array)
+        return builtins.int(values(self))
 
     def __len__(self) -> builtins.int:
         if not self.array.ndim:
@@ -221,7 +221,7 @@ class Tensor(TensorBase):
         return iter(self.unbind(0))
 
     def __contains__(self, value: object) -> builtins.bool:
-        return builtins.bool((self.array == as_array(value)).any())
+        return builtins.bool((values(self) == as_array(value)).any())
 
     __hash__ = TensorBase.__hash__  # by identity; ``==`` compares values
 

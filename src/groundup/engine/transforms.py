@@ -14,7 +14,7 @@ import numpy as np
 
 from .autocast import restored
 from .autograd import Vertex, enable_grad, grad, no_grad, walk
-from .base import mode, tick, wrap
+from .base import fresh, mode, tick
 from .dtypes import DType
 from .ops.shaping import cat
 from .primitive import NOTHING, Node, Primitive, Spec
@@ -42,7 +42,7 @@ def _zero_if_unused(
     retain_graph: bool = True,
 ) -> list[Tensor]:
     if not outputs.requires_grad:
-        return [wrap(np.zeros(x.shape, x.dtype)) for x in inputs]
+        return [fresh(np.zeros(x.shape, x.dtype)) for x in inputs]
     found = grad(
         outputs,
         inputs,
@@ -52,7 +52,7 @@ def _zero_if_unused(
         allow_unused=True,
     )
     return [
-        wrap(np.zeros(x.shape, x.dtype)) if g is None else g
+        fresh(np.zeros(x.shape, x.dtype)) if g is None else g
         for g, x in zip(found, inputs, strict=True)
     ]
 
@@ -107,12 +107,12 @@ def jvp(func: Function, inputs: Tensors, v: Tensors, create_graph: bool = False)
     with enable_grad():
         out = func(*points)
         if not out.requires_grad:
-            return out, wrap(np.zeros(out.shape, out.dtype))
-        u = wrap(np.zeros(out.shape, out.dtype)).requires_grad_()
+            return out, fresh(np.zeros(out.shape, out.dtype))
+        u = fresh(np.zeros(out.shape, out.dtype)).requires_grad_()
         backward = _zero_if_unused(out, points, u, create_graph=True)
         linked = [(g, d) for g, d in zip(backward, directions, strict=True) if g.requires_grad]
         if not linked:
-            return out.detach(), wrap(np.zeros(out.shape, out.dtype))
+            return out.detach(), fresh(np.zeros(out.shape, out.dtype))
         total: Any = sum((g * d).sum() for g, d in linked)
     (product,) = _zero_if_unused(total, [u], None, create_graph)
     return (out if create_graph else out.detach()), product
@@ -172,13 +172,13 @@ def jacobian(func: Function, inputs: Tensors, create_graph: bool = False) -> Any
     rows: list[list[Tensor]] = [[] for _ in points]
     basis = np.eye(out.numel(), dtype=out.dtype)
     for i in range(out.numel()):
-        seed = wrap(basis[i].reshape(out.shape))
+        seed = fresh(basis[i].reshape(out.shape))
         for collected, g in zip(
             rows, _zero_if_unused(out, points, seed, create_graph), strict=True
         ):
             collected.append(g.reshape(1, -1))
     result = [
-        (cat(collected) if collected else wrap(np.zeros(0, out.dtype))).reshape(
+        (cat(collected) if collected else fresh(np.zeros(0, out.dtype))).reshape(
             *out.shape, *x.shape
         )
         for collected, x in zip(rows, points, strict=True)

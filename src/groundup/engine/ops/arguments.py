@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..autocast import lowered
-from ..base import TensorBase, mode, wrap
+from ..base import TensorBase, constant, mode
 from ..dtypes import DType, Number, get_default_dtype, result_type
 from ..primitives import elementwise
 
@@ -28,9 +28,9 @@ def operands(a: Tensor | Number, b: Tensor | Number) -> tuple[Tensor, Tensor]:
             if a.array.dtype is b.array.dtype:
                 return a, b
         elif a.array.dtype.kind in _KEPT_BY.get(type(b), ""):
-            return a, wrap(np.asarray(b, a.array.dtype))
+            return a, constant(b, a.array.dtype)
     elif isinstance(b, TensorBase) and b.array.dtype.kind in _KEPT_BY.get(type(a), ""):
-        return wrap(np.asarray(a, b.array.dtype)), b
+        return constant(a, b.array.dtype), b
     dtype = result_type([_operand(a), _operand(b)])
     return to_dtype(a, dtype), to_dtype(b, dtype)
 
@@ -74,7 +74,7 @@ def factors(*tensors: Tensor) -> tuple[Tensor, ...]:
 def to_dtype(x: Tensor | Number, dtype: DType) -> Tensor:
     """A tensor of that dtype: the same tensor if it already has it."""
     if not isinstance(x, TensorBase):
-        return wrap(np.asarray(x, dtype))
+        return constant(x, dtype)
     if x.array.dtype == dtype:
         return x
     return elementwise.cast(x, dtype=dtype)
@@ -141,6 +141,9 @@ def outside(x: TensorBase, low: float, high: float, ignored: float | None = None
         >>> outside(gu.tensor([0, 5, 2]), 0, 4)
         5
     """
+    if mode.tracer is not None:
+        mode.tracer.check(x, low, high, ignored)
+        return None
     array = x.array
     if not array.size or (low <= array.min() and array.max() <= high):
         return None

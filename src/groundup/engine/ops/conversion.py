@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base import wrap
+from ..base import values, wrap
 from ..dtypes import as_dtype
 from ..primitives import elementwise as p
 
@@ -57,7 +57,7 @@ def allclose(
         >>> gu.allclose(gu.tensor([1.0]), gu.tensor([1.0 + 1e-7]))
         True
     """
-    return bool(np.allclose(input.array, other.array, rtol, atol, equal_nan))
+    return bool(np.allclose(values(input), values(other), rtol, atol, equal_nan))
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
@@ -67,7 +67,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
         >>> gu.equal(gu.tensor([1, 2]), gu.tensor([1, 2]))
         True
     """
-    return bool(np.array_equal(input.array, other.array))
+    return bool(np.array_equal(values(input), values(other)))
 
 
 def clone(input: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base import wrap
+from ..base import fresh
 from ..dtypes import float32
 from ..primitives import convolution as p, indexing, reduction, shape as shaping
 from .arguments import factors, spread, to_dtype
@@ -361,7 +361,7 @@ def _avg_pool(n: int, input: Tensor, *arguments: Any, include: bool, divisor: in
     # Count the elements of each window: those of the input, with its padding where that counts,
     # but never those that ceil_mode added beyond it.
     size = input.array.shape[-n:]
-    ones = wrap(np.ones((1, *size), input.array.dtype))
+    ones = fresh(np.ones((1, *size), input.array.dtype))
     if include:
         grown = ((0, 0), *((b, b) for b, _ in widths))
         ones = shaping.pad(ones, widths=grown, value=1.0)

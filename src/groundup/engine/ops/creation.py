@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base import Array, TensorBase, wrap
+from ..base import Array, TensorBase, fresh, values, wrap
 from ..dtypes import SUPPORTED, DType, Number, as_dtype, get_default_dtype, int64, number_dtype
 from ..random import Generator, default_generator
 from .arguments import one_shape
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _finish(array: Array, requires_grad: bool) -> Tensor:
-    out = wrap(array)
+    out = fresh(array)
     return out.requires_grad_() if requires_grad else out
 
 
@@ -77,7 +77,7 @@ def from_numpy(array: Array) -> Tensor:
 
 
 def _as_numbers(data: Any, dtype: Any) -> Array:
-    array = data.array if isinstance(data, TensorBase) else data
+    array = values(data) if isinstance(data, TensorBase) else data
     if not isinstance(array, np.ndarray | np.generic):
         array = np.asarray(array)
         if dtype is None and array.dtype == np.float64:
@@ -290,7 +290,7 @@ def randint(
         low, high = 0, low
     source = generator or default_generator
     numbers = source.integers(low, high, one_shape([size]))
-    return wrap(numbers.astype(_dtype(dtype, int64), copy=False))
+    return wrap(numbers).to(_dtype(dtype, int64))
 
 
 def randperm(n: int, *, generator: Generator | None = None) -> Tensor:
@@ -372,7 +372,7 @@ def multinomial(
     """
     if num_samples < 1:
         raise ValueError(f"multinomial: num_samples is {num_samples}, expected at least 1")
-    weights = np.atleast_2d(input.array).astype(np.float64)
+    weights = np.atleast_2d(values(input)).astype(np.float64)
     if not (np.isfinite(weights).all() and (weights >= 0).all() and (weights.sum(-1) > 0).all()):
         raise ValueError(
             "multinomial: weights must be finite and >= 0, with a positive sum in each row"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base import Array, TensorBase, as_array, wrap
+from ..base import Array, TensorBase, as_array, fresh, mode, untraced, values, wrap
 from ..dtypes import Number, int64
 from ..primitives import elementwise, indexing as p, shape as shaping
 from .arguments import one_dim, to_dtype
@@ -29,9 +29,9 @@ def _part(part: Any) -> Any:
     """Lists and arrays as tensors, integer and boolean scalars as numbers."""
     if isinstance(part, list | range | np.ndarray):
         array = np.asarray(part)
-        part = wrap(array if array.size or isinstance(part, np.ndarray) else array.astype(int64))
+        part = fresh(array if array.size or isinstance(part, np.ndarray) else array.astype(int64))
     if isinstance(part, TensorBase) and part.array.ndim == 0 and part.array.dtype.kind in "iub":
-        return part.array.item()
+        return part.item()  # type: ignore[attr-defined]
     return bool(part) if isinstance(part, np.bool_) else part
 
 
@@ -62,7 +62,7 @@ def _basic(x: Tensor, key: Any) -> tuple[Tensor, list[Tensor], tuple[int, ...]]:
     for part in parts:
         if part is None or isinstance(part, bool):
             if isinstance(part, bool):
-                positions.append(wrap(np.zeros(int(part), np.int64)))
+                positions.append(fresh(np.zeros(int(part), np.int64)))
                 dims.append(len(sizes))
             sizes.append(1)
         elif part is Ellipsis:
@@ -106,8 +106,8 @@ def _basic(x: Tensor, key: Any) -> tuple[Tensor, list[Tensor], tuple[int, ...]]:
 
 
 def _positions(part: TensorBase, shape: tuple[int, ...], d: int) -> list[Tensor]:
-    array = part.array
-    if array.dtype.kind == "b":
+    if part.array.dtype.kind == "b":
+        array = values(part)
         _check_mask(array, shape[d:])
         return [wrap(found) for found in np.nonzero(array)]
     return [_non_negative(part, shape[d], d)]
@@ -124,6 +124,8 @@ def _non_negative(position: TensorBase, size: int, d: int) -> Tensor:
     array = position.array
     if array.dtype.kind not in "iu":
         raise TypeError(f"an index tensor must hold integers or booleans, got {array.dtype.name}")
+    if mode.tracer is not None:
+        return mode.tracer.positions(position, size)  # type: ignore[arg-type]
     if array.size:
         low, high = array.min(), array.max()
         if low < -size or high >= size:
@@ -147,29 +149,30 @@ def setitem(input: Tensor, key: Any, value: Tensor | Number) -> None:
     if isinstance(key, TensorBase) and key.array.dtype.kind == "b" and not np.ndim(as_array(value)):
         _check_mask(key.array, input.array.shape)
         more = input.array.ndim - key.array.ndim
-        input.masked_fill_(wrap(key.array.reshape(*key.array.shape, *(1,) * more)), value)
+        input.masked_fill_(key.reshape(*key.array.shape, *(1,) * more), value)  # type: ignore[attr-defined]
         return
-    values = to_dtype(value, input.array.dtype)
-    if input.requires_grad or values.requires_grad:
-        input.change("setitem", _written(input, key, values))
+    new = to_dtype(value, input.array.dtype)
+    if input.requires_grad or new.requires_grad:
+        input.change("setitem", _written(input, key, new))
         return
     version = input.shared_version()
     viewed = version.viewed
     x, positions, dims = _basic(input, key)
-    x.assign(p.index_put(x, values, *positions, dims=dims) if positions else values)
+    x.assign(p.index_put(x, new, *positions, dims=dims) if positions else new)
     version.viewed = viewed  # The view that was written through is gone.
 
 
-def _written(x: Tensor, key: Any, values: Tensor) -> Tensor:
+def _written(x: Tensor, key: Any, new: Tensor) -> Tensor:
     """A copy of ``x`` with the values at ``key``, as one differentiable expression."""
     shape = x.array.shape
-    where, positions, dims = _basic(wrap(np.arange(x.array.size).reshape(shape)), key)
-    target = p.index(where, *positions, dims=dims) if positions else where
-    every = [wrap(found) for found in np.unravel_index(target.array, shape)] if shape else []
-    if values.array.ndim > target.array.ndim:
-        extra = values.array.ndim - target.array.ndim
-        values = shaping.reshape(values, shape=values.array.shape[extra:])
-    return p.index_put(x, values, *every, dims=tuple(range(len(shape))))
+    with untraced():  # a compiled function has the positions in it
+        where, positions, dims = _basic(wrap(np.arange(x.array.size).reshape(shape)), key)
+        target = p.index(where, *positions, dims=dims) if positions else where
+    every = [fresh(found) for found in np.unravel_index(target.array, shape)] if shape else []
+    if new.array.ndim > target.array.ndim:
+        extra = new.array.ndim - target.array.ndim
+        new = shaping.reshape(new, shape=new.array.shape[extra:])
+    return p.index_put(x, new, *every, dims=tuple(range(len(shape))))
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -307,8 +310,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
                 [2]], shape=(2, 1), dtype=int64)
     """
     if as_tuple:
-        return tuple(wrap(found) for found in np.nonzero(np.atleast_1d(input.array)))
-    return wrap(np.argwhere(input.array))
+        return tuple(wrap(found) for found in np.nonzero(np.atleast_1d(values(input))))
+    return wrap(np.argwhere(values(input)))
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -327,11 +330,13 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
                 [0, 0, 1]], shape=(2, 3), dtype=int64)
     """
     if num_classes == -1:
-        num_classes = int(tensor.array.max()) + 1 if tensor.array.size else 0
-    if tensor.array.size and (tensor.array.min() < 0 or tensor.array.max() >= num_classes):
+        num_classes = int(values(tensor).max()) + 1 if tensor.array.size else 0
+    if mode.tracer is not None:
+        mode.tracer.check(tensor, 0, num_classes - 1, None)
+    elif tensor.array.size and (tensor.array.min() < 0 or tensor.array.max() >= num_classes):
         raise IndexError(
             f"one_hot: indices run from {tensor.array.min()} to {tensor.array.max()}, "
             f"expected 0 to {num_classes - 1}"
         )
-    classes = wrap(np.arange(num_classes, dtype=tensor.array.dtype))
+    classes = fresh(np.arange(num_classes, dtype=tensor.array.dtype))
     return to_dtype(elementwise.eq(tensor.unsqueeze(-1), classes), int64)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base import Array, TensorBase, as_array, mode, tick, wrap
+from ..base import TensorBase, constant, fresh, mode, tick
 from ..dtypes import Number
+from ..primitives.shape import expand
 from . import arithmetic
 from .arguments import to_dtype
 from .creation import rand_like, randn_like
@@ -45,11 +46,15 @@ def assign(input: Tensor, value: Tensor | Number) -> Tensor:
         raise RuntimeError(
             "assign: the change would escape differentiation; use it under no_grad()"
         )
-    _write(input, as_array(value))
+    _write(input, value if isinstance(value, TensorBase) else fresh(np.asarray(value)))
     return input
 
 
-def _write(input: Tensor, values: Array) -> None:
+def _write(input: Tensor, new: TensorBase) -> None:
+    if mode.tracer is not None:
+        mode.tracer.write(input, new)
+        return
+    values = new.array
     if not input.array.flags.writeable:
         raise RuntimeError("the memory is read-only or expanded; change a clone() instead")
     if not np.can_cast(values.dtype, input.array.dtype, "same_kind"):
@@ -95,11 +100,11 @@ def change(input: Tensor, name: str, result: Tensor) -> Tensor:
                 f"{name}: the tensor shares its memory with a view, so gradients could not "
                 "follow a change in place; compute a new tensor instead"
             )
-        _write(input, result.array)
+        _write(input, result)
         result = to_dtype(result, input.array.dtype)
         input.requires_grad, input.node = result.requires_grad, result.node
         return input
-    _write(input, result.array)
+    _write(input, result)
     return input
 
 
@@ -210,7 +215,7 @@ def fill_(input: Tensor, value: Number) -> Tensor:
     return change(
         input,
         "fill_",
-        wrap(np.broadcast_to(np.asarray(value, input.array.dtype), input.array.shape)),
+        expand(constant(value, input.array.dtype), shape=input.array.shape),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..base import mode
 from ..dtypes import Number
 from ..primitives import convolution, elementwise, shape as p
 from .arguments import many_dims, one_dim, one_shape, together
@@ -228,7 +229,7 @@ def repeat(input: Tensor, *sizes: Any) -> Tensor:
 
 def _apart(x: Tensor, source: Tensor) -> Tensor:
     """The tensor, or a copy of it where it still reads the memory of its source."""
-    if np.may_share_memory(x.array, source.array):
+    if mode.tracer is not None or np.may_share_memory(x.array, source.array):
         return elementwise.cast(x, dtype=x.array.dtype)
     return x
 

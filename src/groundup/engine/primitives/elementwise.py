@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from ..base import Array, wrap
+from ..base import Array, constant
 from ..primitive import Primitive
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def scalar(value: float, like: Tensor) -> Tensor:
     """A zero-dimensional constant of another tensor's dtype."""
-    return wrap(np.asarray(value, like.array.dtype))
+    return constant(value, like.array.dtype)
 
 
 cast: Primitive = Primitive(

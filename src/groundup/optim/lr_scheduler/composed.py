@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...engine.base import deferred
 from ..optimizer import Optimizer
 from .plateau import ReduceLROnPlateau
 from .scheduler import LRScheduler
@@ -100,6 +101,7 @@ class SequentialLR(_Composed):
         self.milestones = list(milestones)
         self.restart()
 
+    @deferred
     def step(self) -> None:
         """Go to the next epoch."""
         self.last_epoch += 1
@@ -143,6 +145,7 @@ class ChainedScheduler(_Composed):
         self.last_epoch = 0
         self._last_lr = self.get_lr()
 
+    @deferred
     def step(self) -> None:
         """Go to the next epoch."""
         self.last_epoch += 1

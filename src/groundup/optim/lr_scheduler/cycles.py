@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...engine.base import deferred
 from ..optimizer import Optimizer
 from .scheduler import LRScheduler
 
@@ -155,6 +156,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         """The cosine of the current descent."""
         return [_cosine(base, self.eta_min, self.T_cur / self.T_i) for base in self.base_lrs]
 
+    @deferred
     def step(self, epoch: float | None = None) -> None:
         """Go to the next epoch, or to any moment.
 
@@ -277,6 +279,7 @@ class OneCycleLR(LRScheduler):
         """The learning rates on the way between start, top and end."""
         return [self._between(ends) for ends in self.lr_ends]
 
+    @deferred
     def step(self) -> None:
         """Go to the next step of the cycle."""
         if self.last_epoch >= self.total_steps:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from ...engine.base import deferred
 from ..optimizer import Optimizer
 
 
@@ -74,6 +75,7 @@ class LRScheduler:
         """The learning rate of each group as this schedule last set it."""
         return self._last_lr
 
+    @deferred
     def step(self) -> None:
         """Go to the next epoch."""
         self.last_epoch += 1
@@ -174,6 +176,7 @@ class FactorLR(LRScheduler, ABC):
         ratio = now / self.applied
         return [floor + (group["lr"] - floor) * ratio for group in self.optimizer.param_groups]
 
+    @deferred
     def step(self) -> None:
         """Go to the next epoch."""
         super().step()

@@ -17,6 +17,10 @@ class Callback:
     each step ``on_backward_end``, ``on_step_end``, ``on_boundary``; then ``on_epoch_end`` within
     ``during_validation``, and ``on_boundary``. At last ``on_fit_end`` and ``on_exit``.
 
+    Attributes:
+        traceable: whether ``on_backward_end`` computes with tensors alone, without looking at their
+            values, so that it can be part of a compiled step.
+
     Example:
         >>> from groundup.training import fit
         >>> class Print(Callback):
@@ -29,6 +33,8 @@ class Callback:
         epoch 0 of 2
         epoch 1 of 2
     """
+
+    traceable: bool = False
 
     def on_fit_start(self, run: Run) -> None:
         """Before the first step, after a checkpoint was loaded."""

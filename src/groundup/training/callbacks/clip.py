@@ -35,6 +35,8 @@ class ClipGradients(Callback):
         0.5
     """
 
+    traceable = True
+
     def __init__(self, max_norm: float | None = None, max_value: float | None = None) -> None:
         bounds = [bound for bound in (max_norm, max_value) if bound is not None]
         if not bounds or min(bounds) <= 0:
