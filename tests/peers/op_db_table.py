@@ -47,6 +47,9 @@ EXPECTED = """
 """What must be compared: a test fails when one of these is not found, here or in the database."""
 
 ELSEWHERE = {
+    "tests/compiler/test_explain.py": "explain",
+    "tests/compiler/test_pool.py": "get_num_threads set_num_threads",
+    "tests/compiler/test_program_layers.py": "compile",
     "src/groundup/nn/functional/position.py": "F.rotary_table F.rotate",
     "tests/engine/test_anomaly.py": "detect_anomaly",
     "tests/engine/test_autocast.py": "autocast",
