@@ -10,4 +10,7 @@ What goes through which file:
     native     intermediate code               ->  addresses of machine code
     tape       kernels and addresses           ->  one native call, split over threads
     run        arguments of the function       ->  results; traces anew where a guard fails
+
+Beside the road: ``watch`` notes what of Python a function has read, ``capture`` says what becomes
+of its arguments and results, ``pullback`` differentiates calls.
 """

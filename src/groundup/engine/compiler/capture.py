@@ -249,7 +249,7 @@ def _finished(
         if x.array.changes:  # type: ignore[attr-defined]
             made.overwritten.append((i, len(outputs)))
             outputs.append(tracer.read(x))
-        if i < count and tracer.has_gradient(x) and (g := tracer.gradient(x)) is not x._grad:
+        if i < count and x in tracer.gradients and (g := tracer.gradient(x)) is not x._grad:
             made.gradients.append((i, None if g is None else len(outputs)))
             if g is not None:
                 outputs.append(tracer.read(g))

@@ -158,7 +158,11 @@ def compile(function: Callable[P, R]) -> Compiled[P, R]:
     The function may be a forward pass, a loss with its gradient, or a whole training step with
     ``zero_grad``, ``backward``, clipping, ``optimizer.step()``, a schedule and a running average.
     State (parameters, buffers, moments, random generators) is read and changed as without
-    compilation.
+    compilation. Results that require a gradient are part of the graph of operations: their gradient
+    is compiled too (that of a gradient is not).
+
+    An argument or a parameter that is returned is that very tensor; a view of one comes back as a
+    copy. The memory of a ``grad`` that the function sets is used again by the next call.
 
     Args:
         function: takes and returns tensors, also inside of lists, tuples and dictionaries, and

@@ -152,6 +152,7 @@ class Tracer:
         graph: what was noted so far.
         states: the tensors that were there before, by the identity of their arrays, with whose
             gradient they are if they are one.
+        gradients: what the program has set as the gradients of leaves.
         missing: leaves whose gradient was asked for and not there.
         draws: how many times each generator was drawn from.
         effects: what Python does before ("before") and after ("after") each call.
@@ -163,7 +164,7 @@ class Tracer:
         self.missing: set[Tensor] = set()
         self.effects: list[tuple[str, Callable[[], Any]]] = []
         self._current: dict[int, tuple[Value, int]] = {}
-        self._gradients: dict[Tensor, Tensor | None] = {}
+        self.gradients: dict[Tensor, Tensor | None] = {}
         self._places: dict[int, int] = {}
         self._draws: dict[tuple[int, int], tuple[Draw, Value]] = {}
         self._created: dict[int, tuple[Array, weakref.ref[Tensor]]] = {}
@@ -305,8 +306,8 @@ class Tracer:
 
     def gradient(self, x: TensorBase) -> Tensor | None:
         """``x.grad`` as the program has it at the moment."""
-        if x in self._gradients:
-            return self._gradients[x]  # type: ignore[index]
+        if x in self.gradients:
+            return self.gradients[x]  # type: ignore[index]
         before = x._grad
         if _traced(x):
             return before
@@ -316,13 +317,9 @@ class Tracer:
             self.state(before, x)  # type: ignore[arg-type]
         return before
 
-    def has_gradient(self, x: TensorBase) -> bool:
-        """Whether ``x.grad`` was set during the trace."""
-        return x in self._gradients
-
     def set_gradient(self, x: TensorBase, new: Tensor | None) -> None:
         """``x.grad = new``."""
-        self._gradients[x] = new  # type: ignore[index]
+        self.gradients[x] = new  # type: ignore[index]
 
     # Randomness
 
@@ -413,7 +410,7 @@ class Tracer:
         """Note what the states and gradients are at the end."""
         for key, (x, leaf, value) in self.states.items():
             new, changes = self._current[key]
-            if leaf is not None and self._gradients.get(leaf, x) is not x:
+            if leaf is not None and self.gradients.get(leaf, x) is not x:
                 continue  # it has another gradient in the end
             if key in self._created:
                 kept = self._created[key][1]()
@@ -423,7 +420,7 @@ class Tracer:
                 value.static["tensor"] = kept
             if changes and new is not value:
                 self.graph.writes.append((value, new))
-        for leaf, g in self._gradients.items():
+        for leaf, g in self.gradients.items():
             if _traced(leaf):
                 continue
             held = leaf._grad
