@@ -1,6 +1,8 @@
 """Ctrl-C and kill: what was done is kept, and what is resumed ends like what was not stopped."""
 
 import json
+import os
+import select
 import signal
 import sys
 import time
@@ -122,17 +124,20 @@ def test_a_running_run_is_not_resumed_by_another(process, place):
 
 
 def test_there_are_bars_on_a_terminal(process):
-    import os
     import pty
 
     ours, theirs = pty.openpty()
     begun = process("run", "line", "--set", "epochs=40", "--set", "pause=0.02", stderr=theirs)
     os.close(theirs)
     shown = b""
-    while b"line, seed 1 (1 of 6)" not in shown or b"plain" not in shown:
-        shown += os.read(ours, 4096)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (b"(1 of 6)" in shown and b"plain" in shown):
+        if select.select([ours], [], [], 1)[0]:
+            shown += os.read(ours, 4096)
     begun.kill()
     os.close(ours)
+    assert b"line, seed 1 (1 of 6)" in shown
+    assert b"plain" in shown
 
 
 def test_a_reader_that_has_enough_is_no_trouble(process):

@@ -221,3 +221,17 @@ def test_checkpoint_functional_call_and_hessian_products_inside() -> None:
         return [call(gu.randn(5, 3)), call(gu.randn(5, 3))]
 
     both_ways(body)
+
+
+def test_leaves_and_states_without_elements() -> None:
+    empty = gu.zeros(0, 3, requires_grad=True)
+    state = gu.zeros(0, 2)
+
+    @gu.compile
+    def step(x: gu.Tensor) -> gu.Tensor:
+        (empty * 2).sum().backward()
+        return state.add_(x)
+
+    assert step(gu.ones(2)).shape == (0, 2)
+    assert empty.grad is not None
+    assert empty.grad.shape == (0, 3)

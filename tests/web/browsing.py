@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +13,8 @@ import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+    from .conftest import Served
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
@@ -84,3 +86,25 @@ class Visit:
         assert not away, f"requests that leave this computer: {away}"
         assert all(urlsplit(url).hostname in LOOPBACK for url in self.requests if "//" in url)
         assert not self.errors, "\n".join(self.errors)
+
+
+Begin = Callable[..., Visit]
+
+
+def runs_of(served: Served, kind: str, many: int = 99) -> str:
+    return "runs=" + ",".join(served.runs[kind][:many])
+
+
+def drawing(page: Any, chart: str) -> str:
+    return page.evaluate(f"document.querySelector('[data-chart=\"{chart}\"] canvas').toDataURL()")
+
+
+def settled(page: Any, chart: str) -> str:
+    """The picture of a chart when it no longer changes."""
+    page.wait_for_selector(f'[data-chart="{chart}"] canvas')
+    page.mouse.move(640, 2)  # a run that is pointed at stands out
+    until(page, "!document.querySelector('[aria-busy=true]')")
+    before = ""
+    while before != (before := drawing(page, chart)):
+        page.wait_for_timeout(80)
+    return before

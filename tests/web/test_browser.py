@@ -1,10 +1,10 @@
-"""The pages in a real browser: what is shown, found, drawn, and reached by keyboard. R12.2."""
+"""The pages in a real browser: what is shown, found and drawn. R12.2."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,9 @@ import pytest
 
 from groundup.runs import Store, Verdict
 
-from .browsing import Visit, until
+from .browsing import Begin, Visit, drawing, runs_of, settled, until
 from .conftest import Served, start, stop
 
-Begin = Callable[..., Visit]
 VIEWS = ("runs", "curves", "layers", "figures", "system", "claims", "compare")
 
 
@@ -26,10 +25,6 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     process, address = start(folder)
     yield Served(folder, address)
     stop(process)
-
-
-def runs_of(served: Served, kind: str, many: int = 99) -> str:
-    return "runs=" + ",".join(served.runs[kind][:many])
 
 
 OPENED = "#main :is(table, canvas, figure, .empty, h1)"
@@ -183,21 +178,6 @@ def colours(page: Any, chart: str) -> set[str]:
     )
 
 
-def drawing(page: Any, chart: str) -> str:
-    return page.evaluate(f"document.querySelector('[data-chart=\"{chart}\"] canvas').toDataURL()")
-
-
-def settled(page: Any, chart: str) -> str:
-    """The picture of a chart when it no longer changes."""
-    page.wait_for_selector(f'[data-chart="{chart}"] canvas')
-    page.mouse.move(640, 2)  # a run that is pointed at stands out
-    until(page, "!document.querySelector('[aria-busy=true]')")
-    before = ""
-    while before != (before := drawing(page, chart)):
-        page.wait_for_timeout(80)
-    return before
-
-
 def test_runs_lie_over_one_another(visit: Begin, served: Served) -> None:
     page = visit().open(f"/curves?{runs_of(served, 'digits', 3)}")
     settled(page, "validation_accuracy")
@@ -297,85 +277,6 @@ def test_a_running_curve_grows(browser: Any, workshop: Served, axis: str) -> Non
         page.wait_for_selector("[data-chart=accuracy] canvas", timeout=5000)
     page.wait_for_selector(f"#sidebar [data-run='{run.id}'] .status-done", timeout=8000)
     one.close()
-
-
-# Keyboard
-
-
-def test_everything_is_reached_by_keyboard(visit: Begin, served: Served) -> None:
-    page = visit().open(f"/curves?{runs_of(served, 'digits', 2)}")
-    settled(page, "loss")
-    page.evaluate("document.activeElement.blur()")
-    names: list[str] = []
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        names.append(
-            page.evaluate(
-                """() => {
-                  const e = document.activeElement;
-                  const seen = [e, e.nextElementSibling ?? e].some(
-                    (one) => getComputedStyle(one).outlineStyle !== "none");
-                  const label = e.labels?.[0]?.textContent;
-                  const name = e.getAttribute("aria-label") ?? label ?? e.textContent;
-                  return (seen ? "" : "INVISIBLE ") + name.trim().slice(0, 40);
-                }"""
-            )
-        )
-    assert not [name for name in names if name.startswith("INVISIBLE")]
-    wanted = [
-        "Skip to content", "Runs", "Curves", "Compare", "Find runs", "All about", "Step", "Log x",
-        "Smoothing", "Find a metric", "training", "Logarithmic values", "Enlarge", "Chart of",
-    ]  # fmt: skip
-    order = [next((i for i, n in enumerate(names) if n.startswith(w)), None) for w in wanted]
-    assert None not in order, "\n".join(names)
-    heads = [place for name, place in zip(wanted, order, strict=True) if name != "Chart of"]
-    assert heads == sorted(heads)  # type: ignore[type-var]
-
-
-def test_a_chart_is_read_and_zoomed_by_keyboard(visit: Begin, served: Served) -> None:
-    page = visit().open(f"/curves?{runs_of(served, 'digits', 2)}")
-    settled(page, "validation_loss")
-    page.focus("[data-chart=validation_loss] .chart-figure")
-    page.keyboard.press("ArrowRight")
-    until(page, "document.querySelector('#announcer').textContent.startsWith('step 17:')")
-    page.keyboard.press("ArrowRight")
-    until(page, "document.querySelector('#announcer').textContent.startsWith('step 34:')")
-    page.keyboard.press("+")
-    page.wait_for_url("**range=**")
-    page.keyboard.press("Home")
-    until(page, "!location.hash.includes('range')")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("[data-chart=validation_loss].large")
-
-
-def test_shortcuts(visit: Begin, served: Served) -> None:
-    page = visit().open(f"/runs?{runs_of(served, 'digits', 2)}")
-    page.wait_for_selector("table.runs tbody tr")
-    page.keyboard.press("/")
-    page.keyboard.type("2 cnn")  # in a field, keys are text
-    assert page.input_value("#search") == "2 cnn"
-    page.fill("#search", "")
-    until(page, "document.querySelectorAll('table.runs tbody tr').length === 11")
-    page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("j")
-    page.keyboard.press("j")
-    page.keyboard.press("ArrowDown")
-    assert page.evaluate("document.activeElement.closest('tr').rowIndex") == 3
-    page.keyboard.press("Enter")
-    page.wait_for_selector("text=Tags and note")
-    page.keyboard.press("2")
-    page.wait_for_selector("[data-chart=loss] canvas")
-    page.keyboard.press("l")
-    page.keyboard.press("]")
-    page.wait_for_url("**logY=1&smoothing=**")
-    page.keyboard.press("?")
-    page.wait_for_selector("dialog[open]")
-    page.uncheck("dialog input[type=checkbox]")
-    page.keyboard.press("Escape")
-    page.wait_for_selector("dialog", state="detached")
-    page.keyboard.press("1")
-    page.wait_for_timeout(200)
-    assert "#/curves" in page.url
 
 
 # Tags, notes, and text that looks like code

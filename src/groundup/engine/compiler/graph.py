@@ -7,13 +7,10 @@ changes of state, checks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from ..base import Array
 from ..dtypes import DType
 from ..primitive import Primitive
 from ..random import Generator
@@ -187,39 +184,3 @@ def ordered(roots: Iterable[Value]) -> list[Value]:
             stack.append((value, True))
             stack += [(x, False) for x in reversed(value.inputs) if x not in seen]
     return found
-
-
-def interpret(graph: Graph, sources: dict[Value, Array]) -> dict[Value, Array]:
-    """Compute every value with the primitives' own ``forward``: what compiled code must agree with.
-
-    Args:
-        graph: the program.
-        sources: the arrays of the values that are not computed.
-
-    Example:
-        >>> import numpy as np
-        >>> from groundup.engine.primitives.elementwise import neg
-        >>> x = Value("input", (), {}, (2,), gu.float32)
-        >>> y = Value("neg", (x,), {}, (2,), gu.float32, neg)
-        >>> interpret(Graph([x, y], [y]), {x: np.ones(2, np.float32)})[y]
-        array([-1., -1.], dtype=float32)
-    """
-    arrays = dict(sources)
-    for value in graph.values:
-        if value.primitive is not None:
-            arrays[value] = call(value, [arrays[x] for x in value.inputs])
-        elif value.name == "copy":
-            arrays[value] = arrays[value.inputs[0]]
-        elif value.name == "assembly":
-            whole = arrays[value] = np.full(value.shape, value.static["fill"], value.dtype)
-            for x, box in zip(value.inputs, value.static["boxes"], strict=True):
-                whole[tuple(slice(*bounds) for bounds in box)] = arrays[x]
-        elif value.name == "positions":
-            arrays[value] = np.indices(value.shape)[value.static["dim"]]
-    return arrays
-
-
-def call(value: Value, inputs: Sequence[Array]) -> Array:
-    """Compute one value from its inputs with its primitive."""
-    assert value.primitive is not None
-    return np.asarray(value.primitive.forward(*inputs, **value.static))

@@ -78,7 +78,7 @@ def plan(
 
     for leaf, value in graph.gradients:
         if value is not None:
-            if value not in made or value in held:
+            if value.size and (value not in made or value in held):
                 value = copied(value)
             held[value] = np.empty(value.shape, value.dtype)
         gradients.append((leaf, value))
@@ -86,6 +86,8 @@ def plan(
     overwritten = {state for state, _ in graph.writes}
     moves: list[tuple[Value, Value]] = []
     for state, value in graph.writes:
+        if not value.size:
+            continue
         if (
             value in made
             and value not in held
@@ -95,7 +97,7 @@ def plan(
             placed[value] = state
         else:
             moves.append((state, copied(value) if base_of(value) in overwritten else value))
-    outputs = [copied(x) if base_of(x) in overwritten else x for x in graph.outputs]
+    outputs = [copied(x) if x.size and base_of(x) in overwritten else x for x in graph.outputs]
     for state, value in moves:
         placed[copied(value)] = state
     steps += tail
@@ -194,18 +196,13 @@ def _arena(
         busy.append((place, stop, start, end))
         top = max(top, stop)
     partial: dict[Value, int] = {}
-    if threads > 1:
-        for step in steps:
-            if isinstance(step, Group):
-                place = top
-                for value in step.members:
-                    if value in step.sums:
-                        partial[value] = place
-                        size = value.size * value.dtype.itemsize * threads
-                        place += -(-size // _ALIGNED) * _ALIGNED
-    room = 0
+    end = top
     for step in steps:
-        if isinstance(step, Group) and step.sums and threads > 1:
-            sizes = [v.size * v.dtype.itemsize * threads for v in step.sums]
-            room = max(room, sum(-(-size // _ALIGNED) * _ALIGNED for size in sizes))
-    return offsets, top + room, partial
+        if threads > 1 and isinstance(step, Group):
+            place = top  # one group after another: they use the same room
+            for value in sorted(step.sums, key=list(step.members).index):
+                partial[value] = place
+                size = value.size * value.dtype.itemsize * threads
+                place += -(-size // _ALIGNED) * _ALIGNED
+            end = max(end, place)
+    return offsets, end, partial

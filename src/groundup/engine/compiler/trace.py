@@ -258,19 +258,11 @@ class Tracer:
             phantom.view = (primitive, static, base, self._changes(base))
         return out
 
-    def write(self, x: TensorBase, new: TensorBase | Array) -> None:
+    def write(self, x: TensorBase, new: TensorBase) -> None:
         """The end of every change in place."""
-        value = self.read(new) if isinstance(new, TensorBase) else self.constant_or_state(new)
+        value = self.read(new)
         self._write(x.array, self._fitted(value, x.array.shape, x.array.dtype), x)
         x.shared_version().changed = tick()
-
-    def constant_or_state(self, array: Any) -> Value:
-        """The value of an array that is in no tensor."""
-        return (
-            self._read(array, None)
-            if array.size != 1 or type(array) is Phantom
-            else (self.constant(array))
-        )
 
     def _fitted(self, value: Value, shape: Shape, dtype: DType) -> Value:
         if value.dtype != dtype:
