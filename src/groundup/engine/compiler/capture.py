@@ -18,10 +18,11 @@ from ..base import Array, TensorBase, mode, tick, wrap
 from ..primitive import Spec
 from ..tensor import Tensor
 from .graph import Graph, Value
+from .guards import PLAIN
 from .pullback import Call, Pullback, trace_back
 from .trace import Phantom, TraceError, Tracer, user_line
 from .tree import filled, leaves
-from .watch import PLAIN, RATES, Watch
+from .watch import RATES, Watch
 
 
 class Place:

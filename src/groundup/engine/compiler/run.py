@@ -19,9 +19,9 @@ from ..base import TensorBase, mode
 from ..dtypes import get_default_dtype
 from ..tensor import Tensor
 from .capture import Capture, capture, gradients_of
+from .guards import PLAIN
 from .pullback import Call
 from .tree import leaves
-from .watch import PLAIN
 
 if TYPE_CHECKING:
     from .program import Program
@@ -76,12 +76,12 @@ class Compiled(Generic[P, R]):
         structure = leaves((args, kwargs), given)
         tensors = [x for x in given if isinstance(x, Tensor)]
         shared: Any = ()
-        if len(set(map(id, tensors))) < len(tensors):
+        if len(tensors) > 1 and len(set(map(id, tensors))) < len(tensors):
             numbers = {id(x): i for i, x in enumerate({id(x): x for x in tensors}.values())}
             shared = tuple([numbers[id(x)] for x in tensors])
             tensors = list({id(x): x for x in tensors}.values())
-        extra = structure, shared, get_default_dtype(), tuple(map(_has_gradient, tensors))
-        signature = (extra, mode.grad, mode.autocast, *map(_kind, given))
+        extra = structure, shared, get_default_dtype(), tuple([_has_gradient(x) for x in tensors])
+        signature = (extra, mode.grad, mode.autocast, *[_kind(x) for x in given])
         with self._lock:
             traced = self._fitting(signature, (args, kwargs), given, tensors)
             result: R = traced.capture.call((args, kwargs), tensors, traced.program.run)
@@ -142,7 +142,7 @@ class Compiled(Generic[P, R]):
 
 
 def _has_gradient(x: Tensor) -> bool:
-    return bool(x.requires_grad and gradients_of((x,)))
+    return x.requires_grad and bool(gradients_of((x,)))
 
 
 def _kind(x: Any) -> Any:

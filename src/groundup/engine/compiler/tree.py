@@ -10,6 +10,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from ..tensor import Tensor
+
+_COMMON = frozenset({Tensor, bool, int, float, str, type(None)})
+"""Leaves, told at once."""
+
 
 def leaves(tree: Any, into: list[Any]) -> Any:
     """Take the leaves out of a tree.
@@ -30,6 +35,9 @@ def leaves(tree: Any, into: list[Any]) -> Any:
         [1, 2, 3]
     """
     cls = type(tree)
+    if cls in _COMMON:
+        into.append(tree)
+        return None
     if cls is tuple or cls is list or _named(tree):
         return (cls, *[leaves(item, into) for item in tree])
     if cls is dict:

@@ -18,23 +18,19 @@ from __future__ import annotations
 import functools
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator
-from enum import Enum
-from operator import attrgetter, is_, itemgetter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ..base import TensorBase, mode
+from .guards import ABSENT, PLAIN, Guards, short
 
-PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, Enum)
-"""What is compared by value."""
 RATES = ("lr",)
 """Hyper-parameters that are inputs of the program."""
 Found = dict[Any, tuple[str, Any]]
 """What was read of a dictionary or an object: for each key its name and the value."""
 _SMALL_ARRAY = 1024
-_ABSENT: Any = type("absent", (), {"__repr__": lambda _: "absent"})()
 _FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial, staticmethod, classmethod)
 _DATA = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
@@ -72,7 +68,7 @@ class Watch:
         self._initial: dict[int, dict[str, Any]] = {}
         self._tensors: list[tuple[str, TensorBase, bool]] = []
         self._classes: dict[type, Any] = {}
-        self._guards: list[tuple[Callable[[], Iterable[Any]], tuple[Any, ...], list[str]]] = []
+        self._guards = Guards()
 
     def __enter__(self) -> Watch:
         function, more = self._held
@@ -83,35 +79,24 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         for cls, before in self._classes.items():
-            if before is _ABSENT:
+            if before is ABSENT:
                 del cls.__getattribute__
             else:
                 cls.__getattribute__ = before  # type: ignore[method-assign]
         self._classes = {}
         for holder, found in self._entries.values():
-            self._guard_entries(holder, found)
-        for holder, inherited in self._inherited.values():
-            labels, values = zip(*inherited.values(), strict=True)
-            look = functools.partial(_with_defaults, holder, tuple(inherited), values)
-            self._guards.append((look, values, list(labels)))
-        flags = [x for _, x, _ in self._tensors]
-        wanted = tuple([flag for _, _, flag in self._tensors])
-        names = [f"{name}.requires_grad" for name, _, _ in self._tensors]
-        self._guards.append((lambda: map(_wants, flags), wanted, names))
+            guard = self._guards.entry if isinstance(holder, dict) else self._guards.attribute
+            for key, (label, value) in found.items():
+                guard(label, holder, key, value)
+        for attributes, inherited in self._inherited.values():
+            for key, (label, default) in inherited.items():
+                self._guards.inherited(label, attributes, key, default)
+        for name, x, wanted in self._tensors:
+            self._guards.attribute(f"{name}.requires_grad", x, "requires_grad", wanted)
 
     def changed(self) -> str | None:
         """What differs from when the function was traced; None if nothing does."""
-        for look, before, names in self._guards:
-            try:
-                now = look()
-            except (KeyError, AttributeError, ValueError) as error:
-                return f"{names[0].rpartition('.')[0] or names[0]} has lost {error}"
-            if all(map(is_, now, before)):
-                continue
-            for old, new, name in zip(before, look(), names, strict=False):
-                if not _same(old, new):
-                    return f"{name}: {_short(old)} became {_short(new)}"
-        return None
+        return self._guards.changed()
 
     def knows(self, x: object) -> bool:
         """Whether the function has read this very object of Python.
@@ -127,40 +112,31 @@ class Watch:
 
     # Guards
 
-    def _guard_entries(self, holder: Any, found: Found) -> None:
-        """Compare entries of a dictionary, or attributes of an object that has none."""
-        keys = (*found, next(iter(found)))  # never one alone, which would not come as a tuple
-        getter = itemgetter(*keys) if isinstance(holder, dict) else attrgetter(*keys)
-        labels, before = zip(*[found[key] for key in keys], strict=True)
-        self._guards.append((functools.partial(getter, holder), before, list(labels)))
-
     def _guard_items(self, name: str, items: Any) -> None:
-        """Compare the entries of a list, tuple, dictionary or set."""
-        many = f"the number of entries of {name}"
+        """Compare the entries of a list, dictionary or set."""
         if isinstance(items, dict):
             rates = RATES if "params" in items else ()
             keys = [key for key in items if not isinstance(key, str) or key not in rates]
-            values = [items[key] for key in keys]
-            self._guards.append((lambda: (len(items),), (len(items),), [many]))
+            labels = [f"{name}[{short(key)}]" for key in keys]
+            self._guards.size(name, items)
             if len(keys) < len(items):
-                self._guard_entries(items, {k: (f"{name}[{k!r}]", items[k]) for k in keys})
-                return
-            labels = [f"{name}[{_short(key)}]" for key in keys]
-            self._guards.append((lambda: items.values(), tuple(values), labels))
-            self._guards.append((lambda: items, tuple(keys), [f"a key of {name}"] * len(keys)))
+                for key, label in zip(keys, labels, strict=True):
+                    self._guards.entry(label, items, key, items[key])
+            else:
+                self._guards.contents(items.values(), labels)
+                self._guards.contents(items, [f"a key of {name}"] * len(keys))
         elif isinstance(items, set | frozenset):
             before = frozenset(items)
-            self._guards.append((lambda: (items == before,), (True,), [name]))
+            self._guards.condition(name, lambda: items == before)
         elif isinstance(items, list):
-            labels = [f"{name}[{i}]" for i in range(len(items))]
-            self._guards.append((lambda: (len(items),), (len(items),), [many]))
-            self._guards.append((lambda: items, tuple(items), labels))
+            self._guards.size(name, items)
+            self._guards.contents(items, [f"{name}[{i}]" for i in range(len(items))])
 
     def _guard_array(self, name: str, array: Any) -> None:
         """Compare a small NumPy array by its values; of a large one it is too costly."""
         if array.size <= _SMALL_ARRAY:
             before = array.copy()
-            self._guards.append((lambda: (np.array_equal(array, before),), (True,), [name]))
+            self._guards.condition(name, lambda: np.array_equal(array, before))
 
     # Finding
 
@@ -192,7 +168,7 @@ class Watch:
                 self._guard_items(name, value)
             items = value.items() if isinstance(value, dict) else enumerate(value)
             for key, item in list(items):
-                self._find(item, f"{name}[{_short(key)}]")
+                self._find(item, f"{name}[{short(key)}]")
         if type(value).__module__ == "groundup.engine.compiler.run":  # compiled, inside of another
             self._find(value.function, name)
         elif not isinstance(value, (*_FUNCTIONS, TensorBase, np.ndarray)):
@@ -230,8 +206,8 @@ class Watch:
     def _globals(self, code: types.CodeType, variables: dict[str, Any]) -> None:
         names = list(_names_in(code))
         for key in names:
-            value = variables.get(key, _ABSENT)
-            if value is _ABSENT:
+            value = variables.get(key, ABSENT)
+            if value is ABSENT:
                 continue
             if not isinstance(value, types.ModuleType | type):
                 self._note(f"global {key}", variables, key, value)
@@ -261,7 +237,7 @@ class Watch:
         module = cls.__module__
         if cls in self._classes or module == "builtins" or module.startswith("groundup.engine"):
             return
-        before = vars(cls).get("__getattribute__", _ABSENT)
+        before = vars(cls).get("__getattribute__", ABSENT)
         original: Any = cls.__getattribute__
 
         def __getattribute__(own: Any, name: str) -> Any:  # noqa: N807
@@ -296,7 +272,7 @@ class Watch:
         elif key in initial:
             self._note(label, held, key, initial[key])
         elif key in held:
-            self._inherited.setdefault(id(held), (held, {}))[1].setdefault(key, (label, _ABSENT))
+            self._inherited.setdefault(id(held), (held, {}))[1].setdefault(key, (label, ABSENT))
         elif places and isinstance(places[0], _DATA):
             self._note(label, own, key, value)
         elif places and not isinstance(places[0], (*_FUNCTIONS, property)):
@@ -316,12 +292,6 @@ def _attributes(own: Any) -> dict[str, Any]:
     return held
 
 
-def _with_defaults(
-    holder: dict[str, Any], keys: tuple[str, ...], defaults: tuple[Any, ...]
-) -> Iterable[Any]:
-    return map(holder.get, keys, defaults)
-
-
 def _names_in(code: types.CodeType) -> Iterator[str]:
     """The names that a function's code mentions, also inside of the functions in it."""
     yield from code.co_names
@@ -334,24 +304,3 @@ def _is_library(module: str | None) -> bool:
     """Whether a module is one whose variables do not change."""
     top = (module or "").partition(".")[0]
     return top in ("groundup", "numpy", "scipy", "builtins", "math", "typing", "abc")
-
-
-def _wants(x: TensorBase) -> bool:
-    return x.requires_grad
-
-
-def _same(old: Any, new: Any) -> bool:
-    if old is new:
-        return True
-    if not isinstance(old, PLAIN) or type(old) is not type(new):
-        return False
-    return bool(old == new) or bool(old != old and new != new)  # NaN is as it was
-
-
-def _short(value: Any) -> str:
-    """A value as messages show it."""
-    if isinstance(value, PLAIN) or value is _ABSENT:
-        return repr(value)
-    if isinstance(value, TensorBase):
-        return f"a tensor of shape {value.array.shape}"
-    return f"a {type(value).__name__}"
