@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,15 @@ def test_many_runs_are_selected_at_once(visit: Begin) -> None:
 # Curves
 
 
+def eventually(page: Any, look: Callable[[], set[str]], many: int) -> set[str]:
+    """What is seen once there is so much of it, or after ten seconds."""
+    for _ in range(100):
+        if len(seen := look()) == many:
+            break
+        page.wait_for_timeout(100)
+    return seen
+
+
 def colours(page: Any, chart: str) -> set[str]:
     """Which of the runs' colours are on a chart: those of many pixels."""
     return set(
@@ -181,16 +190,16 @@ def colours(page: Any, chart: str) -> set[str]:
 def test_runs_lie_over_one_another(visit: Begin, served: Served) -> None:
     page = visit().open(f"/curves?{runs_of(served, 'digits', 3)}")
     settled(page, "validation_accuracy")
-    first = colours(page, "validation_accuracy")
+    first = eventually(page, lambda: colours(page, "validation_accuracy"), 3)
     assert len(first) == 3
     page.check(f"[data-run='{served.runs['digits'][3]}'] input")
     page.wait_for_timeout(300)
     settled(page, "validation_accuracy")
-    assert len(colours(page, "validation_accuracy")) == 4
+    assert len(eventually(page, lambda: colours(page, "validation_accuracy"), 4)) == 4
     page.uncheck(f"[data-run='{served.runs['digits'][0]}'] input")
     page.wait_for_timeout(300)
     settled(page, "validation_accuracy")
-    assert len(colours(page, "validation_accuracy") & first) == 2
+    assert len(eventually(page, lambda: colours(page, "validation_accuracy") & first, 2)) == 2
 
 
 def test_values_under_the_pointer(visit: Begin, served: Served) -> None:
@@ -443,7 +452,7 @@ def test_a_group_is_its_parts(browser: Any, workshop: Served) -> None:
     # Its runs are drawn, and the list at the side says whose lines they are.
     page = one.open(f"/curves?runs={group.id}")
     settled(page, "validation_accuracy")
-    assert len(colours(page, "validation_accuracy")) == 2
+    assert len(eventually(page, lambda: colours(page, "validation_accuracy"), 2)) == 2
     assert "group of 2 runs" in page.inner_text(f"#sidebar [data-run='{group.id}']")
     page.uncheck(f"#sidebar [data-run='{parts[0]}'] input")
     until(page, f"location.hash.includes('runs={parts[1]}')")
