@@ -181,7 +181,25 @@ def test_generators() -> None:
     both_ways(body)
 
 
-def test_seeding_inside_is_refused() -> None:
+def test_seeding_inside_starts_the_stream_anew_at_each_call() -> None:
+    def body(wrap: Any) -> Any:
+        own = gu.Generator(3)
+
+        def f(x: gu.Tensor) -> Any:
+            before = gu.rand(3)
+            gu.manual_seed(11)
+            again = gu.rand(3, generator=gu.Generator(5))
+            own.manual_seed(own.initial_seed())
+            return before, gu.rand(3), F.dropout(x, 0.5), again, gu.rand(2, generator=own)
+
+        call = wrap(f)
+        gu.manual_seed(1)
+        return [*call(gu.ones(8)), gu.rand(2), *call(gu.ones(8)), gu.rand(2, generator=own)]
+
+    both_ways(body)
+
+
+def test_a_state_given_to_a_generator_inside_is_refused() -> None:
     state = gu.default_generator.get_state()
     with pytest.raises(TraceError, match="generator was given a state"):
         gu.compile(lambda: gu.default_generator.set_state(state))()

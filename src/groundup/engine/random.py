@@ -34,7 +34,9 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.manual_seed(secrets.randbits(63) if seed is None else seed)
+        self._restart(secrets.randbits(63) if seed is None else int(seed))
+        if mode.tracer is not None and seed is not None:
+            self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream that belongs to ``seed`` from its beginning.
@@ -43,9 +45,17 @@ class Generator:
             >>> Generator().manual_seed(3).initial_seed()
             3
         """
-        self._seed = int(seed)
-        self._bits = np.random.Philox(key=self._seed % 2**128)
+        if mode.tracer is not None:
+            mode.tracer.draw(self, "_restart", (int(seed),), (0,), np.dtype(np.uint64))
+        else:
+            self._restart(int(seed))
         return self
+
+    def _restart(self, seed: int) -> Array:
+        """Seed it; no numbers, so that compiled code can take it for a draw of none."""
+        self._seed = seed
+        self._bits = np.random.Philox(key=seed % 2**128)
+        return np.empty(0, np.uint64)
 
     def initial_seed(self) -> int:
         """The seed of the stream.
