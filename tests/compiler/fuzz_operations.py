@@ -301,7 +301,16 @@ def positions(d: Draft) -> Any:
     if (x := d.pick(lambda x: x.ndim > 0)) is None:
         return None
     shape, i = d.shape(x), d.dim(x)
-    way = d.rng.randrange(6)
+    way = d.rng.randrange(9)
+    if way == 6 and len(shape) > 1:
+        at = d.integers(-shape[1], shape[1], d.size())
+        return d.add(f"{x}[:, {at}]", x, at)
+    if way == 7 and len(shape) > 2:
+        a, b = d.integers(-shape[0], shape[0], 3), d.integers(0, shape[-1], 1)
+        return d.add(f"{x}[{a}, ..., {b}]", x, a, b)
+    if way == 8:
+        at = d.integers(0, shape[0], d.size())
+        return d.add(f"{x}[({at} * 3 + 1) % {shape[0]}] * 2", x, at)
     if way == 0:
         at = d.integers(0, shape[i], d.size())
         return d.add(f"{x}.index_select({i}, {at})", x, at)
@@ -361,6 +370,10 @@ def state(d: Draft) -> Any:
     known = [n for n in d.values if n.startswith("s") and d.shape(n) == shape]
     s = known[0] if known and d.rng.random() < 0.7 else d.numbers(*shape, kind="state")
     copy = d.add(f"{s}.clone()", s) if d.rng.random() < 0.5 else None
+    if d.rng.random() < 0.2:
+        at = d.integers(-shape[0], shape[0], d.size())
+        d.add(f"{s}[{at}] = {x}.detach()[{at}]", s, x, at, statement=True)
+        return d.add(f"{s}.clone() * {copy or x}", s, copy or x)
     texts = ["{s}.add_({x}.detach())", "{s}.mul_(0.5)", "{s}.copy_({x}.detach())"]
     texts += ["{s}.fill_(0.25)"]
     texts += ["{s}[0].mul_(0.5)", "{s}[:1].add_({x}.detach()[:1])", "{s}.add_({s}.flip(0))"]

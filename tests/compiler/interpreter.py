@@ -9,6 +9,7 @@ from groundup.engine.compiler.kernel import (
     Accumulate,
     Apply,
     Constant,
+    Gather,
     Index,
     Kernel,
     Load,
@@ -65,6 +66,8 @@ def interpret(
             match instruction:
                 case Load(argument, offset, strides):
                     value = arguments[argument][places(offset, strides)]
+                case Gather(argument, offset, strides, number):
+                    value = arguments[argument][places(offset, strides) + values[number]]
                 case Constant(number, dtype):
                     value = np.full((1,) * loops, number, dtype)
                 case Index(loop):

@@ -13,6 +13,7 @@ from groundup.engine.compiler.kernel import (
     Accumulate,
     Apply,
     Constant,
+    Gather,
     Index,
     Instruction,
     Kernel,
@@ -22,6 +23,8 @@ from groundup.engine.compiler.kernel import (
 )
 from groundup.engine.dtypes import DType, bool_
 
+FARTHEST = 5
+"""How much further than a load a gather may read."""
 PARTS = 4
 """Into how many shares a test splits a kernel at most."""
 
@@ -55,9 +58,10 @@ def arguments_of(kernel: Kernel, generator: np.random.Generator, smallest: int =
     for number, dtype in enumerate(kernel.arguments):
         length = 1
         for each in kernel.body:
-            if isinstance(each, Load | Store | Accumulate) and each.argument == number:
+            if isinstance(each, Load | Gather | Store | Accumulate) and each.argument == number:
                 steps = zip(kernel.sizes, each.strides, strict=True)
                 reach = sum((size - 1) * stride for size, stride in steps if stride > 0)
+                reach += FARTHEST if isinstance(each, Gather) else 0
                 length = max(length, each.offset + reach + 1)
                 if isinstance(each, Accumulate):
                     length = max(length, PARTS * each.size)
@@ -140,6 +144,11 @@ class Composer:
             return int(self.pick(known[-4:]))
         strides, offset = self.strides(False)
         kind = self.random.random()
+        if kind < 0.15:
+            bounds = (("high", FARTHEST), ("low", 0))
+            whole = self.value(gu.int64)
+            far = self.add(Apply("clamp", (whole,), gu.int64, bounds), gu.int64, FARTHEST)
+            return self.add(Gather(self.argument(dtype), offset, strides, far), dtype, 4)
         if kind < 0.75:
             return self.add(Load(self.argument(dtype), offset, strides), dtype, 4)
         if kind < 0.9:
@@ -217,6 +226,8 @@ class Composer:
         match instruction:
             case Load(strides=strides):
                 return not any(strides[outer:])
+            case Gather(strides=strides, input=far):
+                return not any(strides[outer:]) and self.only_rows(far)
             case Index(loop=loop):
                 return loop < outer
             case Apply(inputs=inputs):

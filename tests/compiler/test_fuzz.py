@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from groundup.engine.compiler import program as compiler
+from groundup.engine.compiler import program as compiler, scatters
 
 from .fuzz_operations import OPERATIONS
 from .fuzzing import Program, difference, grow, shrink
@@ -61,6 +61,7 @@ def test_programs(block: int) -> None:
 def test_programs_on_threads(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The smallest kernels are split over two threads."""
     monkeypatch.setattr(compiler, "_WORTH", 1)
+    monkeypatch.setattr(scatters, "_WORTH", 1)
     monkeypatch.setattr(compiler, "get_num_threads", lambda: 2)
     for seed in range(5 * block, 5 * (block + 1)):
         check(100_000 + seed, verdict)

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,16 @@ LANES = "<8 x float>"
 
 def constant(value: int, name: str = "constant") -> str:
     return f"define i32 @{name}() {{ ret i32 {value} }}"
+
+
+def constants(name: str, count: int, written: list[str]) -> dict[str, Callable[[], str]]:
+    """Functions that return numbers; whose text is asked for is noted."""
+
+    def write(i: int) -> str:
+        written.append(f"{name}{i}")
+        return constant(i, f"{name}{i}")
+
+    return {f"{name}{i}": partial(write, i) for i in range(count)}
 
 
 def call(address: int) -> int:
@@ -34,7 +46,13 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
     real = native._object_code
     monkeypatch.setattr(native, "_addresses", {})
-    monkeypatch.setattr(native, "_object_code", lambda text: texts.append(text) or real(text))
+    monkeypatch.setattr(native, "_functions", {})
+
+    def noted(some: Sequence[str]) -> bytes:
+        texts.extend(some)
+        return real(some)
+
+    monkeypatch.setattr(native, "_object_code", noted)
     return texts
 
 
@@ -66,17 +84,49 @@ def test_several_functions_of_one_module(folder: Path, compiled: list[str]) -> N
     assert compiled == [text]  # what was asked for later came from the disk
 
 
-def test_many_modules(folder: Path, compiled: list[str]) -> None:
-    modules = {f"f{i}": constant(i, f"f{i}") for i in range(40)}
+def test_many_modules(folder: Path, compiled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    modules = constants("f", 40, written)
     addresses = native.compile_many(modules)
     assert {name: call(address) for name, address in addresses.items()} == {
         f"f{i}": i for i in range(40)
     }
-    assert sorted(compiled) == sorted(modules.values())
-    more = native.compile_many({**modules, "g": constant(99, "g")})
-    assert call(more.pop("g")) == 99
+    assert sorted(written) == sorted(modules)
+    assert len(compiled) == 40
+    assert len(list(folder.iterdir())) == native._MODULES
+    assert native.compile_many(constants("f", 40, written)) == addresses
+    assert len(written) == 40
+    more = native.compile_many(constants("f", 42, written))
+    assert {call(more.pop(f"f{i}")) for i in (40, 41)} == {40, 41}
     assert more == addresses
-    assert len(compiled) == 41
+    assert written[40:] == ["f40", "f41"]
+    # Another process finds all of them on the disk, and only asks for what has changed.
+    monkeypatch.setattr(native, "_functions", {})
+    written.clear()
+    assert call(native.compile_many(constants("f", 40, written))["f17"]) == 17
+    assert written == []
+    monkeypatch.setattr(native, "_functions", {})
+    assert call(native.compile_many(constants("f", 41, written))["f40"]) == 40
+    assert 1 <= len(written) < 20
+
+
+def test_another_compiler_writes_anew(
+    folder: Path, compiled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native.compile_many({"f": lambda: constant(1, "f")})
+    monkeypatch.setattr(native, "_functions", {})
+    monkeypatch.setattr(cache, "sources", lambda: "another")
+    assert call(native.compile_many({"f": lambda: constant(2, "f")})["f"]) == 2
+
+
+def test_functions_of_one_module_may_share_others(folder: Path, compiled: list[str]) -> None:
+    shared = "define internal i32 @seven() alwaysinline { ret i32 7 }\n"
+    uses = {
+        name: f"{shared}define i32 @{name}() {{ %v = call i32 @seven() ret i32 %v }}"
+        for name in map("user{}".format, range(20))
+    }
+    found = native.compile_many({name: partial(str, text) for name, text in uses.items()})
+    assert {call(address) for address in found.values()} == {7}
 
 
 def test_code_is_optimised_for_this_processor(folder: Path) -> None:
@@ -251,12 +301,14 @@ def test_what_a_killed_writer_left_goes(folder: Path) -> None:
 def test_processes_write_at_once(folder: Path) -> None:
     script = (
         "import ctypes; from groundup.engine.compiler import native\n"
-        "texts = {f'f{i}': f'define i32 @f{i}() {{ ret i32 {i} }}' for i in range(30)}\n"
+        "texts = {\n"
+        "    f'f{i}': lambda i=i: f'define i32 @f{i}() {{ ret i32 {i} }}' for i in range(30)\n"
+        "}\n"
         "found = native.compile_many(texts)\n"
         "calls = [ctypes.CFUNCTYPE(ctypes.c_int)(address)() for address in found.values()]\n"
         "assert calls == list(range(30))"
     )
     processes = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
-    assert len(list(folder.iterdir())) == 30
+    assert len(list(folder.iterdir())) == native._MODULES
     assert all(path.suffix == ".code" for path in folder.iterdir())

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.steps import WORKLOADS
-from benchmarks.steps.workload import Workload, loaded, training_step
 
 import groundup as gu
+from groundup.bench.steps import WORKLOADS
+from groundup.bench.steps.workload import Workload, loaded, training_step
 from groundup.experiments.digits import cnn
 
 STEPS = 20

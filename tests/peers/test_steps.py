@@ -6,18 +6,21 @@ written apart.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.steps import WORKLOADS
-from benchmarks.steps.workload import Workload, loaded, training_step
 
 import groundup as gu
+from groundup.bench.steps import WORKLOADS
+from groundup.bench.steps.workload import Workload, forward_pass, loaded, training_step
 
 torch = pytest.importorskip("torch")
 
+ROOT = Path(__file__).parents[2]
 STEPS = 5
 
 
@@ -53,14 +56,54 @@ def test_pytorch(name: str) -> None:
     assert_same(workload, trained(workload, gu), theirs)
 
 
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_forward_pass(name: str) -> None:
+    found = []
+    for lib in (gu, torch):
+        workload = WORKLOADS[name]
+        module = loaded(lib, workload, workload.small, workload.weights(workload.small))
+        forward = forward_pass(lib, module)
+        examples = workload.examples(STEPS, workload.small)
+        found.append([arrays(forward(*map(lib.tensor, example))) for example in examples])
+    assert_same_outputs(*found)
+
+
+def arrays(output: Any) -> list[Any]:
+    return [np.asarray(x) for x in (output if isinstance(output, tuple) else [output])]
+
+
+def assert_same_outputs(ours: list[list[Any]], theirs: list[list[Any]]) -> None:
+    for some, others in zip(ours, theirs, strict=True):
+        for a, b in zip(some, others, strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)
+
+
+@pytest.fixture
+def twins(monkeypatch: pytest.MonkeyPatch) -> Any:
+    pytest.importorskip("jax")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("jax_twins")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORKLOADS)
-def test_jax(name: str) -> None:
-    jax = pytest.importorskip("jax")
-    from benchmarks.steps.jax_twins import Trained
-
+def test_jax(name: str, twins: Any) -> None:
     workload = WORKLOADS[name]
-    twin = Trained(workload, workload.small, workload.weights(workload.small))
-    losses = run(twin, jax.numpy.array, workload)
+    twin = twins.Trained(workload, workload.small, workload.weights(workload.small))
+    losses = run(twin, twins.jnp.array, workload)
     weights = {name: np.asarray(x) for name, x in twin.weights.items()}
     assert_same(workload, trained(workload, gu), (losses, weights))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_forward_pass_of_jax(name: str, twins: Any) -> None:
+    workload = WORKLOADS[name]
+    weights = workload.weights(workload.small)
+    twin = twins.Applied(workload, workload.small, weights)
+    forward = forward_pass(gu, loaded(gu, workload, workload.small, weights))
+    examples = workload.examples(STEPS, workload.small)
+    ours = [arrays(forward(*map(gu.tensor, example))) for example in examples]
+    theirs = [arrays(twin(*map(twins.jnp.array, example))) for example in examples]
+    assert_same_outputs(ours, theirs)

@@ -8,9 +8,46 @@ the rest. Whoever computes a part writes it where it belongs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from .graph import Value
+
+if TYPE_CHECKING:
+    from .simplify import Builder
 
 Box = tuple[tuple[int, int], ...]
 """For each dimension the first position and the one after the last."""
+
+
+def assembly(
+    build: Builder,
+    parts: tuple[Value, ...],
+    boxes: tuple[Box, ...],
+    shape: tuple[int, ...],
+    fill: float = 0.0,
+) -> Value:
+    """Parts laid into their boxes, and a number elsewhere.
+
+    Args:
+        build: what makes values.
+        parts: the values, of one dtype.
+        boxes: where each of them lies; disjoint.
+        shape: of the whole.
+        fill: the number.
+
+    Example:
+        >>> from groundup.engine.compiler.graph import Value
+        >>> from groundup.engine.compiler.simplify import Builder
+        >>> x = Value("input", (), {}, (2, 3), gu.float32)
+        >>> assembly(Builder(), (x,), (((0, 2), (1, 4)),), (2, 5))
+        assembly (2, 5) float32
+    """
+    static = {"boxes": boxes, "fill": fill}
+    key = ("assembly", parts, boxes, shape, fill)
+    if key not in build.made:
+        dtype = parts[0].dtype
+        build.made[key] = Value("assembly", parts, static, shape, dtype, None, build.line)
+    return build.made[key]
 
 
 def overlap(a: Box, b: Box) -> bool:

@@ -1,7 +1,8 @@
 """Machine code on the disk, so that another process need not compile it again.
 
 A folder of files, each named by a hash of everything that its machine code depends on: the
-intermediate code, LLVM's version, the processor. A file holds a checksum and the code. Whatever is
+intermediate code, or what it is made of and the compiler that makes it; LLVM's version, the
+processor. A file holds a checksum and the code. Whatever is
 wrong with the folder or a file, it is as if there were none: the code is compiled again. Writers
 replace whole files, so processes may share the folder.
 
@@ -12,6 +13,7 @@ it is empty; otherwise it is ``groundup`` in the folder that the system has for 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import sys
@@ -64,6 +66,19 @@ def key(*parts: str) -> str:
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
     return digest.hexdigest()
+
+
+@functools.cache
+def sources() -> str:
+    """A key to the source text of the compiler.
+
+    Example:
+        >>> from groundup.engine.compiler import cache
+        >>> len(cache.sources())
+        64
+    """
+    files = sorted(path for path in Path(__file__).parent.iterdir() if path.is_file())
+    return key(*[f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files])
 
 
 def read(name: str) -> bytes | None:

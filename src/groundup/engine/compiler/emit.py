@@ -14,7 +14,7 @@ from .emit_loops import Loops, Place, Team
 from .emit_memory import Lanes
 from .emit_schedule import Access, Pass
 from .emit_values import apply, combine, neutral
-from .kernel import Accumulate, Apply, Constant, Kernel, Load, Reduce, Store
+from .kernel import Accumulate, Apply, Constant, Gather, Kernel, Load, Reduce, Store
 
 
 def emit(kernel: Kernel, name: str, bits: int) -> str:
@@ -65,7 +65,7 @@ class _Writer(Loops):
         plan, root = self.plan, Place()
         for i in sorted(plan.used):
             instruction = self.kernel.body[i]
-            if isinstance(instruction, Load | Store | Accumulate):
+            if isinstance(instruction, Load | Gather | Store | Accumulate):
                 access = self.access(i)
                 if access not in self.accesses:
                     root.pointers[access] = self.first_pointer(i, access)
@@ -336,6 +336,10 @@ class _Writer(Loops):
             case Load(argument=argument, strides=strides):
                 pointer, dtype = place.pointer(self.access(i)), self.kernel.arguments[argument]
                 found = memory.load(code, pointer, dtype, strides[plan.lane], lanes)
+            case Gather(argument=argument, strides=strides, input=input):
+                pointer, dtype = place.pointer(self.access(i)), self.kernel.arguments[argument]
+                far, step = self.read(input, place), strides[plan.lane]
+                found = memory.gather(code, pointer, dtype, far, step, lanes)
             case Constant(value=number, dtype=dtype):
                 found = constant(number, dtype)
             case kernels.Index(loop=loop):

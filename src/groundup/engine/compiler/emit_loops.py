@@ -14,7 +14,7 @@ from ..dtypes import bool_
 from .emit_code import KINDS, Carried, Code, Index, Value
 from .emit_memory import Lanes
 from .emit_schedule import Access, Schedule
-from .kernel import Accumulate, Kernel, Load, Store
+from .kernel import Accumulate, Gather, Kernel, Load, Store
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Loops:
     def access(self, i: int) -> Access:
         """Where an instruction points."""
         instruction = self.kernel.body[i]
-        assert isinstance(instruction, Load | Store | Accumulate)
+        assert isinstance(instruction, Load | Gather | Store | Accumulate)
         return (instruction.argument, instruction.offset, instruction.strides)
 
     def scratch(self, i: int) -> Access:

@@ -80,6 +80,43 @@ def load(code: Code, pointer: str, dtype: DType, step: int, lanes: Lanes | None)
     return cast(code, found, dtype)
 
 
+def gather(
+    code: Code, pointer: str, dtype: DType, far: Value, step: int, lanes: Lanes | None
+) -> Value:
+    """Read a number, or a vector, further on by as many elements as a value says.
+
+    Args:
+        code: where the instructions go.
+        pointer: to what the first lane would read if that value were 0.
+        dtype: of the elements.
+        far: int64; where it is a vector, each lane has a place of its own.
+        step: from one lane to the next, beside that.
+        lanes: None for a single number. Lanes that do not count are 0, and are not read.
+    """
+    kept = _in_memory(dtype)
+    kind, size = KINDS[kept], kept.itemsize
+    if lanes is None or not far.lanes:
+        return load(code, code.move(pointer, kind, far.name), dtype, step, lanes)
+    far = code.splat(far, lanes.width)
+    found = constant(0, kept, lanes.width)
+    if lanes.mask is not None:
+        steps = ", ".join(f"i64 {lane * step}" for lane in range(lanes.width))
+        far = code.binary("add", far, Value(f"<{steps}>", far.dtype, lanes.width))
+        places = code.assign(f"getelementptr {kind}, ptr {pointer}, {far}")
+        name = f"llvm.masked.gather.{suffix(kind, lanes.width)}.v{lanes.width}p0"
+        pointers = f"<{lanes.width} x ptr> {places}"
+        operands: list[Value | str] = [pointers, f"i32 {size}", lanes.mask, found]
+        found = Value(code.assign(code.call(name, found.type, operands)), kept, lanes.width)
+        return cast(code, found, dtype)
+    for lane in range(lanes.count):
+        place = code.move(pointer, kind, lane * step)
+        place = code.move(place, kind, code.lane(far, lane).name)
+        one = code.assign(f"load {kind}, ptr {place}, align {size}")
+        text = f"insertelement {found}, {kind} {one}, i64 {lane}"
+        found = Value(code.assign(text), kept, lanes.width)
+    return cast(code, found, dtype)
+
+
 def _load_row(code: Code, pointer: str, dtype: DType, lanes: Lanes) -> Value:
     kind = KINDS[dtype]
     if lanes.whole:

@@ -1,16 +1,17 @@
-"""From a small matrix product and its plan to LLVM's intermediate code; see ``small_products``.
+"""From a matrix product and its plan to LLVM's intermediate code; see ``small_products``.
 
-The loops go over the matrices of a batch, the columns of tiles, the tiles of a column, and k. Every
-element of C is the sum of the same products in the same order, however the work is split.
+The loops go over the matrices of a batch, blocks of k, blocks of rows, blocks of columns, the
+columns of tiles, the tiles of a column, and k. Every element of C is the sum of the same products
+in the same order, however the work is split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ..dtypes import bool_
-from .emit_code import KINDS, Carried, Code, Index, Value, constant, suffix
+from .emit_code import Carried, Code, Index, Value, constant, suffix
+from .emit_packing import Memory, Vector
 from .small_products import Plan, Shape, Strides, extent
 
 
@@ -39,36 +40,32 @@ def emit(shape: Shape, plan: Plan, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-@dataclass(frozen=True)
-class _Vector:
-    """Some neighbouring columns of a tile; not all lanes hold one in the last."""
-
-    start: int
-    lanes: int
-    used: int
+Range = tuple[Index, Index]
+"""Numbers of tiles, the end not included."""
 
 
 class _Writer:
     def __init__(self, shape: Shape, plan: Plan) -> None:
         self.shape, self.plan = shape, plan
         self.code = Code()
-        self.kind = KINDS[shape.dtype]
-        self.align = shape.dtype.itemsize
+        self.memory = Memory(self.code, shape.dtype, plan.lanes)
+        self.kind = self.memory.kind
         self.stack: list[str] = []
-        if plan.way == "packed":
-            size = shape.k * plan.width
-            self.stack.append(f"  %packed = alloca {self.kind}, i64 {size}, align 64")
+        for name, size in (("a", plan.rows * plan.block_a), ("b", plan.width * plan.block_b)):
+            if size:
+                text = f"  %packed_{name} = alloca {self.kind}, i64 {size * plan.depth}, align 64"
+                self.stack.append(text)
 
     def write(self) -> None:
         """Write the body of the function: the products of the batch that the share touches."""
         code, shape = self.code, self.shape
         a, b, c = (self.argument(i) for i in ((1, 0, 2) if shape.swapped else (0, 1, 2)))
-        total, along_rows = extent(shape, self.plan)
+        total = extent(shape, self.plan)
         if not total:
             return
         blocks = total // shape.matrices
         if shape.matrices == 1:
-            self.matrix(a, b, c, ("%begin", "%end") if blocks > 1 else None, along_rows)
+            self.matrix(a, b, c, ("%begin", "%end") if blocks > 1 else None)
             return
         first: Index = "%begin"
         stop: Index = "%end"
@@ -94,7 +91,7 @@ class _Writer:
                 low = self.clamp(code.assign(f"sub i64 %begin, {start}"), blocks)
                 high = self.clamp(code.assign(f"sub i64 %end, {start}"), blocks)
                 share = (low, high)
-            self.matrix(moved[0], moved[1], moved[2], share, along_rows)
+            self.matrix(moved[0], moved[1], moved[2], share)
             return carried
 
         code.loop(first, stop, 1, [], one)
@@ -103,140 +100,215 @@ class _Writer:
         place = self.code.assign(f"getelementptr ptr, ptr %arguments, i64 {i}")
         return self.code.assign(f"load ptr, ptr {place}")
 
-    def clamp(self, a: Index, most: int) -> str:
+    def least(self, a: Index, b: Index) -> Index:
+        if isinstance(a, int) and isinstance(b, int):
+            return min(a, b)
+        call = self.code.call("llvm.smin.i64", "i64", [f"i64 {a}", f"i64 {b}"])
+        return self.code.assign(call)
+
+    def clamp(self, a: Index, most: int) -> Index:
         """An index, at least 0 and at most something."""
-        code = self.code
-        positive = code.assign(code.call("llvm.smax.i64", "i64", [f"i64 {a}", "i64 0"]))
-        return code.assign(code.call("llvm.smin.i64", "i64", [f"i64 {positive}", f"i64 {most}"]))
+        call = self.code.call("llvm.smax.i64", "i64", [f"i64 {a}", "i64 0"])
+        return self.least(self.code.assign(call), most)
 
-    def matrix(
-        self, a: str, b: str, c: str, share: tuple[Index, Index] | None, along_rows: bool
-    ) -> None:
-        """One product, or the share of it that lies in a range of its blocks."""
+    # Blocks
+
+    def matrix(self, a: str, b: str, c: str, share: Range | None) -> None:
+        """One product, or the share of it that lies in a range of its tiles."""
         code, shape, plan = self.code, self.shape, self.plan
+        down: Range = (0, -(-shape.m // plan.rows))
+        across: Range = (0, -(-shape.n // plan.width))
+        if share is not None:
+            down, across = (share, across) if plan.along_rows else (down, share)
+        whole, rest = divmod(shape.k, plan.depth)
 
-        def panel(column: Index, width: int) -> None:
-            b_here = code.move(b, self.kind, code.times(column, shape.b[1]))
-            c_here = code.move(c, self.kind, column)
-            vectors = self.vectors(width)
-            strides = shape.b
-            if plan.way == "packed":
-                self.pack(b_here, vectors)
-                b_here, strides = "%packed", (plan.width, 1)
-
-            def tile(row: Index, rows: int) -> None:
-                a_tile = code.move(a, self.kind, code.times(row, shape.a[0]))
-                c_tile = code.move(c_here, self.kind, code.times(row, shape.c[0]))
-                if plan.way == "dot":
-                    self.dot_tile(a_tile, b_here, c_tile, rows, width)
-                else:
-                    self.outer_tile(a_tile, b_here, c_tile, rows, vectors, strides)
-
-            self.blocks(shape.m, plan.rows, share if along_rows else None, tile)
-
-        self.blocks(shape.n, plan.width, None if along_rows else share, panel)
-
-    def blocks(
-        self,
-        length: int,
-        step: int,
-        share: tuple[Index, Index] | None,
-        body: Callable[[Index, int], None],
-    ) -> None:
-        """Cut a length into blocks, and do those whose numbers lie in a share."""
-        code = self.code
-        whole, rest = divmod(length, step)
+        def block(k: Index, depth: int, added: bool | Value) -> None:
+            a_here = code.move(a, self.kind, code.times(k, shape.a[1]))
+            b_here = code.move(b, self.kind, code.times(k, shape.b[0]))
+            self.slab(a_here, b_here, c, down, across, depth, shape.accumulate or added)
 
         def one(index: Index, carried: Carried) -> Carried:
-            body(code.times(index, step), step)
+            added: bool | Value = False
+            if isinstance(index, str):
+                added = Value(code.assign(f"icmp ne i64 {index}, 0"), bool_, 0)
+            block(code.times(index, plan.depth), plan.depth, added)
+            return carried
+
+        code.loop(0, whole, 1, [], one)
+        if rest or not whole:
+            block(whole * plan.depth, rest, whole > 0)
+
+    def slab(
+        self,
+        a: str,
+        b: str,
+        c: str,
+        down: Range,
+        across: Range,
+        depth: int,
+        added: bool | Value,
+    ) -> None:
+        """The product of a block of columns of A and the same rows of B."""
+        code, shape, plan = self.code, self.shape, self.plan
+
+        def rows(from_row: Index, to_row: Index) -> None:
+            if plan.block_a:
+                self.pack(a, "a", (shape.a[1], shape.a[0]), (from_row, to_row), depth)
+
+            def columns(from_column: Index, to_column: Index) -> None:
+                if plan.block_b:
+                    self.pack(b, "b", shape.b, (from_column, to_column), depth)
+
+                def panel(across: Index, width: int) -> None:
+                    b_here, b_strides = self.place(b, "b", shape.b, across, from_column, depth)
+                    column = code.times(across, plan.width)
+                    c_here = code.move(c, self.kind, code.times(column, shape.c[1]))
+
+                    def tile(down: Index, rows: int) -> None:
+                        turned = (shape.a[1], shape.a[0])
+                        a_tile, a_strides = self.place(a, "a", turned, down, from_row, depth)
+                        row = code.times(down, plan.rows)
+                        c_tile = code.move(c_here, self.kind, code.times(row, shape.c[0]))
+                        if plan.way == "dot":
+                            self.dot_tile(a_tile, b_here, c_tile, rows, width)
+                        else:
+                            strides = (a_strides, b_strides)
+                            self.tile(a_tile, b_here, c_tile, rows, width, strides, depth, added)
+
+                    self.tiles(shape.m, plan.rows, (from_row, to_row), tile)
+
+                self.tiles(shape.n, plan.width, (from_column, to_column), panel)
+
+            self.blocks(across, -(-shape.n // plan.width), plan.block_b, columns)
+
+        self.blocks(down, -(-shape.m // plan.rows), plan.block_a, rows)
+
+    def blocks(
+        self, share: Range, tiles: int, most: int, body: Callable[[Index, Index], None]
+    ) -> None:
+        """Cut a range of the tiles into ranges that are not longer than something, if not 0."""
+        code = self.code
+        low, high = share
+        if not most or most >= tiles:
+            body(low, high)
+            return
+
+        def one(index: Index, carried: Carried) -> Carried:
+            body(index, self.least(code.add(index, most), high))
+            return carried
+
+        # The last turn may be shorter than a step.
+        code.loop(low, code.add(high, most - 1), most, [], one)
+
+    def tiles(
+        self, length: int, step: int, share: Range, body: Callable[[Index, int], None]
+    ) -> None:
+        """Do the tiles of a range, by their numbers; the last along the length may be smaller."""
+        code = self.code
+        whole, rest = divmod(length, step)
+        low, high = share
+
+        def one(index: Index, carried: Carried) -> Carried:
+            body(index, step)
             return carried
 
         def last(carried: Carried) -> Carried:
-            body(whole * step, rest)
+            body(whole, rest)
             return carried
 
-        low, high = share or (0, whole + (rest > 0))
         if not rest:
             code.loop(low, high, 1, [], one)
-        elif isinstance(high, int):
-            code.loop(low, whole, 1, [], one)
-            last([])
-        else:
-            code.loop(low, self.clamp(high, whole), 1, [], one)
-            low_enough = code.assign(f"icmp sle i64 {low}, {whole}")
-            high_enough = code.assign(f"icmp sgt i64 {high}, {whole}")
-            both = code.assign(f"and i1 {low_enough}, {high_enough}")
-            code.when(Value(both, bool_, 0), [], last)
+            return
+        code.loop(low, self.least(high, whole), 1, [], one)
+        if isinstance(low, int) and isinstance(high, int):
+            if high > whole:
+                last([])
+            return
+        low_enough = code.assign(f"icmp sle i64 {low}, {whole}")
+        high_enough = code.assign(f"icmp sgt i64 {high}, {whole}")
+        both = code.assign(f"and i1 {low_enough}, {high_enough}")
+        code.when(Value(both, bool_, 0), [], last)
 
-    def vectors(self, width: int) -> list[_Vector]:
-        """The vectors across a tile; the last has no more lanes than columns, if a power of 2."""
-        lanes = self.plan.lanes
-        found = [_Vector(start, lanes, lanes) for start in range(0, width - lanes + 1, lanes)]
-        rest = width % lanes
-        if rest:
-            exact = rest & (rest - 1) == 0
-            found.append(_Vector(width - rest, (rest if rest > 1 else 0) if exact else lanes, rest))
-        return found
+    # Packing
 
-    # Registers
+    def pack(self, source: str, name: str, strides: Strides, share: Range, depth: int) -> None:
+        """Copy the part of an operand that belongs to a range of tiles."""
+        code = self.code
+        length, width = self.sizes(name)
 
-    def load(self, pointer: str, lanes: int, used: int) -> Value:
-        """Neighbouring elements; 0 in the lanes that are not used."""
-        zero = constant(0.0, self.shape.dtype, lanes)
-        if used == max(lanes, 1):
-            text = f"load {zero.type}, ptr {pointer}, align {self.align}"
-            return self.code.value(text, zero)
-        mask = ", ".join(f"i1 {'true' if lane < used else 'false'}" for lane in range(lanes))
-        chosen = Value(f"<{mask}>", bool_, lanes)
-        operands: list[Value | str] = [f"ptr {pointer}", f"i32 {self.align}", chosen, zero]
-        name = f"llvm.masked.load.{suffix(self.kind, lanes)}.p0"
-        return self.code.value(self.code.call(name, zero.type, operands), zero)
+        def groups(body: Callable[[Index, Index, int], None]) -> None:
+            def group(number: Index, used: int) -> None:
+                body(self.minus(number, share[0]), code.times(number, width), used)
 
-    def store(self, value: Value, pointer: str, used: int) -> None:
-        """Write the lanes that are used, in pieces whose lengths are powers of 2."""
-        code, start = self.code, 0
-        while start < used:
-            size = 1 << ((used - start).bit_length() - 1)
-            piece = (
-                value
-                if size == max(value.lanes, 1)
-                else code.pick(value, range(start, start + size))
-            )
-            place = code.move(pointer, self.kind, start)
-            code.emit(f"store {piece}, ptr {place}, align {self.align}")
-            start += size
+            self.tiles(length, width, share, group)
 
-    def finish(self, total: Value, pointer: str, used: int) -> None:
-        """Write what a tile has added up to C."""
-        code, shape = self.code, self.shape
-        if shape.alpha != 1.0:
-            factor = constant(shape.alpha, shape.dtype, total.lanes)
-            total = code.binary("fmul", total, factor)
-        if shape.accumulate:
-            total = code.binary("fadd", total, self.load(pointer, total.lanes, used))
-        self.store(total, pointer, used)
+        self.memory.pack(source, f"%packed_{name}", strides, width, depth, groups)
+
+    def place(
+        self, source: str, name: str, strides: Strides, number: Index, first: Index, depth: int
+    ) -> tuple[str, Strides]:
+        """Where a tile's part of an operand is, and its strides (along k, across)."""
+        code = self.code
+        _, width = self.sizes(name)
+        if not (self.plan.block_a if name == "a" else self.plan.block_b):
+            steps = code.times(code.times(number, width), strides[1])
+            return code.move(source, self.kind, steps), strides
+        steps = code.times(self.minus(number, first), width * depth)
+        return code.move(f"%packed_{name}", self.kind, steps), (width, 1)
+
+    def sizes(self, name: str) -> tuple[int, int]:
+        """(rows of A, of a tile) or (columns of B, of a tile)."""
+        if name == "a":
+            return self.shape.m, self.plan.rows
+        return self.shape.n, self.plan.width
+
+    def minus(self, a: Index, b: Index) -> Index:
+        if isinstance(a, int) and isinstance(b, int):
+            return a - b
+        return a if b == 0 else self.code.assign(f"sub nsw i64 {a}, {b}")
 
     # Tiles
 
-    def outer_tile(
-        self, a: str, b: str, c: str, rows: int, vectors: Sequence[_Vector], strides: Strides
+    def vectors(self, width: int) -> list[Vector]:
+        """The vectors across a tile; the last has no more lanes than columns, if a power of 2."""
+        lanes = self.plan.lanes
+        found = [Vector(start, lanes, lanes) for start in range(0, width - lanes + 1, lanes)]
+        rest = width % lanes
+        if rest:
+            exact = rest & (rest - 1) == 0
+            found.append(Vector(width - rest, (rest if rest > 1 else 0) if exact else lanes, rest))
+        return found
+
+    def tile(
+        self,
+        a: str,
+        b: str,
+        c: str,
+        rows: int,
+        width: int,
+        strides: tuple[Strides, Strides],
+        depth: int,
+        added: bool | Value,
     ) -> None:
-        code, shape = self.code, self.shape
+        """A tile of C; the strides of A and B are (along k, across)."""
+        code, dtype = self.code, self.shape.dtype
+        (a_along, a_across), (b_along, _) = strides
+        vectors = self.vectors(width)
         tile = [(row, vector) for row in range(rows) for vector in vectors]
         unroll = max(1, min(4, 24 // len(tile)))
 
         def turn(index: Index, carried: Carried, steps: int) -> Carried:
-            a_here = code.move(a, self.kind, code.times(index, shape.a[1]))
-            b_here = code.move(b, self.kind, code.times(index, strides[0]))
+            a_here = code.move(a, self.kind, code.times(index, a_along))
+            b_here = code.move(b, self.kind, code.times(index, b_along))
             for step in range(steps):
                 right = {}
                 for vector in vectors:
-                    place = code.move(b_here, self.kind, step * strides[0] + vector.start)
-                    right[vector] = self.load(place, vector.lanes, vector.used)
+                    place = code.move(b_here, self.kind, step * b_along + vector.start)
+                    right[vector] = self.memory.load(place, vector.lanes, vector.used)
                 left = []
                 for row in range(rows):
-                    offset = row * shape.a[0] + step * shape.a[1]
-                    left.append(self.load(code.move(a_here, self.kind, offset), 0, 1))
+                    offset = row * a_across + step * a_along
+                    left.append(self.memory.load(code.move(a_here, self.kind, offset), 0, 1))
                 carried = [
                     code.intrinsic(
                         "llvm.fmuladd", code.splat(left[row], vector.lanes), right[vector], old
@@ -245,22 +317,21 @@ class _Writer:
                 ]
             return carried
 
-        totals = [constant(0.0, shape.dtype, vector.lanes) for _, vector in tile]
-        whole = shape.k - shape.k % unroll
+        totals = [constant(0.0, dtype, vector.lanes) for _, vector in tile]
+        whole = depth - depth % unroll
         totals = code.loop(0, whole, unroll, totals, lambda i, t: turn(i, t, unroll))
-        if whole < shape.k:
-            totals = turn(whole, totals, shape.k - whole)
-        for (row, vector), total in zip(tile, totals, strict=True):
-            place = code.move(c, self.kind, row * shape.c[0] + vector.start)
-            self.finish(total, place, vector.used)
+        if whole < depth:
+            totals = turn(whole, totals, depth - whole)
+        self.finish(totals, c, rows, vectors, added)
 
     def dot_tile(self, a: str, b: str, c: str, rows: int, columns: int) -> None:
+        """A tile of C, for each element of which k runs in a vector."""
         code, shape, lanes = self.code, self.shape, self.plan.lanes
         tile = [(row, column) for row in range(rows) for column in range(columns)]
 
         def turn(index: Index, carried: Carried, used: int) -> Carried:
             def part(pointer: str, offset: int) -> Value:
-                return self.load(code.move(pointer, self.kind, offset), lanes, used)
+                return self.memory.load(code.move(pointer, self.kind, offset), lanes, used)
 
             a_here, b_here = code.move(a, self.kind, index), code.move(b, self.kind, index)
             left = [part(a_here, row * shape.a[0]) for row in range(rows)]
@@ -275,78 +346,82 @@ class _Writer:
         if shape.k % lanes:
             totals = turn(shape.k - shape.k % lanes, totals, shape.k % lanes)
         zero = constant(0.0, shape.dtype)
-        for (row, column), total in zip(tile, totals, strict=True):
-            name = f"llvm.vector.reduce.fadd.{suffix(self.kind, lanes)}"
+        name = f"llvm.vector.reduce.fadd.{suffix(self.kind, lanes)}"
+        sums = []
+        for total in totals:
             text = code.call(name, self.kind, [zero, total]).replace("call", "call reassoc", 1)
-            place = code.move(c, self.kind, row * shape.c[0] + column)
-            self.finish(code.value(text, zero), place, 1)
+            sums.append(code.value(text, zero))
+        vectors = [Vector(column, 0, 1) for column in range(columns)]
+        self.finish(sums, c, rows, vectors, shape.accumulate)
 
-    # Transposing
+    # Results
 
-    def pack(self, b: str, vectors: Sequence[_Vector]) -> None:
-        """Copy some columns of B into the stack, row by row."""
-        code, shape, lanes = self.code, self.shape, self.plan.lanes
-        down, across = shape.b
-
-        def block(index: Index, carried: Carried) -> Carried:
-            """As many rows as there are lanes."""
-            from_ = code.move(b, self.kind, index)
-            to = code.move("%packed", self.kind, code.times(index, self.plan.width))
-            zero = constant(0.0, shape.dtype, lanes)
-            for vector in vectors:
-                columns = [
-                    self.load(
-                        code.move(from_, self.kind, (vector.start + i) * across), lanes, lanes
-                    )
-                    if i < vector.used
-                    else zero
-                    for i in range(lanes)
-                ]
-                for i, row in enumerate(self.transposed(columns)):
-                    place = code.move(to, self.kind, i * self.plan.width + vector.start)
-                    code.emit(f"store {row}, ptr {place}, align {self.align}")
-            return carried
-
-        def single(index: Index, carried: Carried) -> Carried:
-            """One row."""
-            from_ = code.move(b, self.kind, code.times(index, down))
-            to = code.move("%packed", self.kind, code.times(index, self.plan.width))
-            for vector in vectors:
-                for i in range(vector.start, vector.start + vector.used):
-                    value = self.load(code.move(from_, self.kind, i * across), 0, 1)
-                    place = code.move(to, self.kind, i)
-                    code.emit(f"store {value}, ptr {place}, align {self.align}")
-            return carried
-
-        def copy(index: Index, carried: Carried) -> Carried:
-            """One row whose elements are neighbours."""
-            from_ = code.move(b, self.kind, code.times(index, down))
-            to = code.move("%packed", self.kind, code.times(index, self.plan.width))
-            for vector in vectors:
-                place = code.move(from_, self.kind, vector.start)
-                row = self.load(place, vector.lanes, vector.used)
-                self.store(row, code.move(to, self.kind, vector.start), max(vector.lanes, 1))
-            return carried
-
-        if across == 1:
-            code.loop(0, shape.k, 1, [], copy)
-        elif down == 1 and shape.k >= lanes:
-            code.loop(0, shape.k, lanes, [], block)
-            if shape.k % lanes:
-                block(shape.k - lanes, [])
+    def finish(
+        self,
+        totals: Sequence[Value],
+        c: str,
+        rows: int,
+        vectors: Sequence[Vector],
+        added: bool | Value,
+    ) -> None:
+        """Write what a tile has summed to C, or add it to what is there."""
+        code, shape = self.code, self.shape
+        down, across = shape.c
+        if shape.alpha != 1.0:
+            totals = [
+                code.binary("fmul", x, constant(shape.alpha, shape.dtype, x.lanes)) for x in totals
+            ]
+        grid = [list(totals[i : i + len(vectors)]) for i in range(0, len(totals), len(vectors))]
+        stored: list[tuple[Value, Index, int]] = []
+        for i, vector in enumerate(vectors):
+            column = [row[i] for row in grid]
+            if across == 1 or vector.lanes == 0:
+                for row, value in enumerate(column):
+                    stored.append((value, row * down + vector.start * across, vector.used))
+            elif down == 1 and vector.lanes == self.plan.lanes:
+                stored += self.turned(column, vector)
+            else:
+                for row, value in enumerate(column):
+                    for lane in range(vector.used):
+                        place = row * down + (vector.start + lane) * across
+                        stored.append((code.lane(value, lane), place, 1))
+        if added is False:
+            self.write_all(c, stored)
+        elif added is True:
+            self.write_all(c, self.increased(c, stored))
         else:
-            code.loop(0, shape.k, 1, [], single)
+            old = [value for value, _, _ in stored]
+            places = [(place, used) for _, place, used in stored]
 
-    def transposed(self, rows: list[Value]) -> list[Value]:
-        """A square of numbers, its columns from its rows; the lanes are a power of 2."""
-        lanes = len(rows)
-        step = 1
-        while step < lanes:
-            for i in range(lanes):
-                if i & step == 0:
-                    a, b = rows[i], rows[i + step]
-                    low = [lanes + j - step if j & step else j for j in range(lanes)]
-                    high = [lanes + j if j & step else j + step for j in range(lanes)]
-                    rows[i], rows[i + step] = self.code.pick(a, low, b), self.code.pick(a, high, b)
-            step *= 2
-        return rows
+            def increase(carried: Carried) -> Carried:
+                triples = [(x, *place) for x, place in zip(carried, places, strict=True)]
+                return [value for value, _, _ in self.increased(c, triples)]
+
+            new = code.when(added, old, increase)
+            self.write_all(c, [(x, *place) for x, place in zip(new, places, strict=True)])
+
+    def turned(self, column: Sequence[Value], vector: Vector) -> list[tuple[Value, Index, int]]:
+        """A column of vectors of a tile, as vectors that run down the tile."""
+        lanes, found = vector.lanes, []
+        zero = constant(0.0, self.shape.dtype, lanes)
+        for start in range(0, len(column), lanes):
+            rows = list(column[start : start + lanes])
+            square = self.memory.transposed([*rows, *([zero] * (lanes - len(rows)))])
+            for i, value in enumerate(square[: vector.used]):
+                place: Index = start + (vector.start + i) * self.shape.c[1]
+                found.append((value, place, len(rows)))
+        return found
+
+    def increased(
+        self, c: str, stored: Sequence[tuple[Value, Index, int]]
+    ) -> list[tuple[Value, Index, int]]:
+        """What is to be stored, and what is there already, added up."""
+        found = []
+        for value, place, used in stored:
+            there = self.memory.load(self.code.move(c, self.kind, place), value.lanes, used)
+            found.append((self.code.binary("fadd", value, there), place, used))
+        return found
+
+    def write_all(self, c: str, stored: Sequence[tuple[Value, Index, int]]) -> None:
+        for value, place, used in stored:
+            self.memory.store(value, self.code.move(c, self.kind, place), used)

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field
 
 from ..dtypes import DType, int64
-from .kernel import Accumulate, Apply, Constant, Index, Kernel, Load, Reduce, Store
+from .kernel import Accumulate, Apply, Constant, Gather, Index, Kernel, Load, Reduce, Store
 
 Access = tuple[int, int, tuple[int, ...]]
 """Where an instruction points: argument (-1 - n: scratch of value n), offset, strides."""
@@ -35,6 +35,16 @@ _WEIGHTS = {
 } | dict.fromkeys(
     ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "erf", "sin", "cos", "softplus"), 15.0
 )
+
+
+def weight(name: str) -> float:
+    """What an elementwise primitive costs, in simple operations.
+
+    Example:
+        >>> weight("add"), weight("exp")
+        (1.0, 15.0)
+    """
+    return _WEIGHTS.get(name, 1.0)
 
 
 @dataclass(slots=True)
@@ -106,14 +116,17 @@ class Schedule:
 
         vectors = -(-kernel.sizes[self.lane] // self.lanes)
         points = math.prod(kernel.sizes[loop] for loop in within) * (vectors if self.inside else 1)
-        cost = sum(self._weight(i) + isinstance(kernel.body[i], Load | Store) for i in self.used)
+        cost = sum(
+            self._weight(i) + isinstance(kernel.body[i], Load | Gather | Store) for i in self.used
+        )
         self.unrolled = not (self.inside and self.split) and (
             points <= 1 or (points <= UNROLLED_POINTS and points * cost <= UNROLLED_COST)
         )
         self.row_values = [
             i
             for i in sorted(self.used)
-            if isinstance(kernel.body[i], Load | Constant | Index | Apply) and not self.full(i)
+            if isinstance(kernel.body[i], Load | Gather | Constant | Index | Apply)
+            and not self.full(i)
         ]
         self.passes = self._plan_passes()
         if self.unrolled and len(self.passes) > 1:
@@ -151,7 +164,7 @@ class Schedule:
         match self.kernel.body[i]:
             case Apply(inputs=inputs):
                 return inputs
-            case Reduce(input=one) | Store(input=one) | Accumulate(input=one):
+            case Gather(input=one) | Reduce(input=one) | Store(input=one) | Accumulate(input=one):
                 return (one,)
         return ()
 
@@ -187,7 +200,7 @@ class Schedule:
                     moves = frozenset({loop} if self.kernel.sizes[loop] != 1 else ())
                 case Reduce():
                     moves, stage = moves - row, stage + 1
-                case Store(strides=strides) | Accumulate(strides=strides):
+                case Gather(strides=strides) | Store(strides=strides) | Accumulate(strides=strides):
                     moves |= self.moving(strides)
             self.moves.append(moves)
             self.stages.append(stage)
@@ -227,8 +240,11 @@ class Schedule:
         for i in self.used:
             instruction = self.kernel.body[i]
             cost += self._weight(i)
-            if isinstance(instruction, Load | Store | Accumulate):
-                step = instruction.strides[loop]
+            if isinstance(instruction, Load | Gather | Store | Accumulate):
+                scattered = (
+                    isinstance(instruction, Gather) and loop in self.moves[instruction.input]
+                )
+                step = 3 if scattered else instruction.strides[loop]
                 cost += {0: 0.5, 1: 1.0, -1: 2.0, 2: 3.0}.get(step, _STRIDED)
         size = self.kernel.sizes[loop]
         if not size:
@@ -243,8 +259,8 @@ class Schedule:
     def _weight(self, i: int) -> float:
         match self.kernel.body[i]:
             case Apply(name=name):
-                return _WEIGHTS.get(name, 1.0)
-            case Constant() | Load() | Store():
+                return weight(name)
+            case Constant() | Load() | Gather() | Store():
                 return 0.0
             case Accumulate():
                 return 2.0
@@ -335,6 +351,8 @@ class Schedule:
             if isinstance(instruction, Load):
                 step = instruction.strides[self.lane]
                 cost += {0: 0.0, 1: 1.0, -1: 2.0, 2: 3.0}.get(step, _STRIDED)
+            elif isinstance(instruction, Gather):
+                cost += _STRIDED
             new = {k for k in self.inputs(j) if self.full(k)} - seen
             seen |= new
             left += new
@@ -376,7 +394,7 @@ def dtypes_of(kernel: Kernel) -> list[DType | None]:
     dtypes: list[DType | None] = []
     for instruction in kernel.body:
         match instruction:
-            case Load(argument=argument):
+            case Load(argument=argument) | Gather(argument=argument):
                 dtypes.append(kernel.arguments[argument])
             case Constant(dtype=dtype) | Apply(dtype=dtype):
                 dtypes.append(dtype)

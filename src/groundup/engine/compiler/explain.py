@@ -14,20 +14,21 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from .fuse import Group, base_of, inputs_of
+from .fuse import Group, Scatter, base_of, inputs_of
 from .graph import Value
-from .kernel import Accumulate, Kernel, Load, Reduce, Store
+from .kernel import Accumulate, Gather, Kernel, Load, Reduce, Store
 from .layout import VIEWS
 from .measure import measured
 from .nest import Nest
 from .run import Compiled, Traced
 
 if TYPE_CHECKING:
-    from .program import Program, Work  # which load LLVM
+    from .products import Product  # these load LLVM
+    from .program import Program, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,10 @@ class Step:
     """One step of a program.
 
     Attributes:
-        kind: "kernel", "product" or "call".
+        kind: "kernel", "product", "scatter" or "call".
         operations: the primitives that it computes, in order.
-        sizes: of a kernel's loops, outermost first; of a product (batch, rows, columns, inner).
+        sizes: of a kernel's loops, outermost first; of a product (batch, rows, columns, inner); of
+            a scatter (arrays, places, columns).
         row: how many of the last loops form a row that is reduced; 0 without a reduction.
         kernel: the number of the kernel, equal ones having the same; of no meaning elsewhere.
         way: how a product is computed, "inline" or "BLAS"; "NumPy" for a call.
@@ -114,7 +116,10 @@ class ProgramReport:
             f"  state: {self.states[0]} read, {self.states[1]} written",
             f"  steps: {_count(kinds['kernel'], 'kernel')} ({self.kernels} different), "
             f"{_count(kinds['product'], 'product')} ({ways['inline']} inline, {ways['BLAS']} by "
-            f"BLAS), {_count(kinds['call'], 'call')} of NumPy; in "
+            "BLAS), "
+            + f"{_count(kinds['scatter'], 'scatter')}, "
+            * (kinds["scatter"] > 0)
+            + f"{_count(kinds['call'], 'call')} of NumPy; in "
             f"{_count(self.native, 'native call')}",
         ]
         if self.run is not None:
@@ -276,20 +281,30 @@ def _step(program: Program, work: Work, numbers: dict[Kernel, int]) -> Step:
             kernel=numbers.setdefault(kernel, len(numbers) + 1),
             way="",
             multiply_adds=0,
-            reads=_moved(work.done, Load),
+            reads=_moved(work.done, (Load, Gather)),
             writes=_moved(work.done, (Store, Accumulate)),
             shares=shares,
             lines=_lines(work.step.members),
         )
     assert not isinstance(work.step, Group)
     value = work.step.value
-    sizes, multiply_adds, way = value.shape, 0, "NumPy"
-    if work.done is not None:
+    what, sizes, multiply_adds, way = "call", value.shape, 0, "NumPy"
+    if isinstance(work.step, Scatter):
+        what, way = "scatter", "writes" if len(value.inputs) > 2 else "adds"
+        sizes = value.static["sizes"]
+    elif work.done is not None:
+        what = "product"
         *batch, rows, columns = value.shape
         sizes = (math.prod(batch), rows, columns, value.inputs[0].shape[-1])
-        multiply_adds, way = math.prod(sizes), "BLAS" if work.done.text is None else "inline"
+        if value.name == "contract":
+            images, groups, rows, *places = value.shape
+            inner = math.prod(value.inputs[0].shape[2:])
+            sizes = (groups, rows, images * math.prod(places), inner)
+        multiply_adds, way = math.prod(sizes), "inline"
+        if cast("Product", work.done).inline is None:
+            way = "BLAS"
     return Step(
-        kind="product" if work.done is not None else "call",
+        kind=what,
         operations=(value.name,),
         sizes=sizes,
         row=0,
@@ -307,9 +322,10 @@ def _moved(one: Nest, what: type | tuple[type, ...]) -> int:
     """Bytes that a kernel reads or writes, each element once."""
     counts: Counter[int] = Counter()
     for i in one.kernel.body:
-        if isinstance(i, Load | Store | Accumulate) and isinstance(i, what):
+        if isinstance(i, Load | Gather | Store | Accumulate) and isinstance(i, what):
             moves = zip(one.kernel.sizes, i.strides, strict=True)
-            counts[i.argument] += math.prod(size for size, stride in moves if stride)
+            moved = [size for size, stride in moves if stride or isinstance(i, Gather)]
+            counts[i.argument] += math.prod(moved)
     values = (*one.reads, *one.writes)
     return sum(min(n * values[a].dtype.itemsize, _size(values[a])) for a, n in counts.items())
 
@@ -349,6 +365,8 @@ def _table(steps: Sequence[Step]) -> Iterator[str]:
 def _what(step: Step) -> str:
     if step.kind == "product":
         return f"product, {step.way}: {step.multiply_adds:,} multiply-adds"
+    if step.kind == "scatter":
+        return f"scatter, {step.way}"
     if step.kind == "call":
         return f"NumPy: {step.operations[0]}"
     names = " ".join(step.operations)

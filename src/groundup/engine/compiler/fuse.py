@@ -22,7 +22,7 @@ import numpy as np
 
 from .boxes import Box, rest
 from .graph import Graph, Value
-from .layout import VIEWS, Layouts
+from .layout import VIEWS, Layouts, row_major
 from .shapes import ELEMENTWISE
 
 Axes = tuple[int | None, ...]
@@ -30,6 +30,8 @@ Axes = tuple[int | None, ...]
 
 _KERNEL_TYPES = frozenset(map(np.dtype, ("f4", "f8", "i4", "i8", "u1", "?")))
 _REDUCTIONS = {"sum": "sum", "amax": "max", "amin": "min"}
+_OWN_KINDS = ("copy", "part", "pick")
+"""Elementwise values that are no primitive's."""
 _LOOK_BACK = 12
 _MOST_MEMBERS = 160
 
@@ -45,6 +47,7 @@ class Group:
         down: the loops that sums over rows run over (gradients of biases); None if there are none.
         sums: the members that are such sums; their values are there when the group is done.
         reads: values from outside.
+        again: the members that another group computes too; they are not written from here.
     """
 
     sizes: tuple[int, ...]
@@ -53,6 +56,7 @@ class Group:
     down: frozenset[int] | None = None
     sums: set[Value] = field(default_factory=set)
     reads: set[Value] = field(default_factory=set)
+    again: set[Value] = field(default_factory=set)
 
     @property
     def all(self) -> frozenset[int]:
@@ -68,13 +72,25 @@ class Product:
 
 
 @dataclass(eq=False, slots=True)
+class Scatter:
+    """Values written or added at positions."""
+
+    value: Value
+
+
+@dataclass(eq=False, slots=True)
 class Call:
     """A primitive that NumPy computes."""
 
     value: Value
 
 
-Step = Group | Product | Call
+Step = Group | Product | Scatter | Call
+_APART: dict[str, type[Product | Scatter | Call]] = {
+    "product": Product,
+    "scatter": Scatter,
+    "call": Call,
+}
 
 
 @dataclass(slots=True)
@@ -91,20 +107,24 @@ class Fused:
 
 
 def kind(x: Value) -> str:
-    """How a value is computed: "source", "view", "point", "reduce", "product", "assembly", "call".
+    """How a value is computed: "source", "view", "point", "reduce", or its name; or by a "call".
+
+    Names of their own have "product", "scatter" and "assembly".
 
     Example:
         >>> kind(Value("input", (), {}, (2, 3), gu.float32))
         'source'
     """
-    if x.name == "assembly":
-        return "assembly"
-    if x.primitive is None and x.name not in ("copy", "part"):
+    if x.name in ("assembly", "scatter"):
+        return x.name
+    if x.name == "contract":
+        return "product"
+    if x.primitive is None and x.name not in _OWN_KINDS:
         return "source"
     if x.name in VIEWS:
         return "view"
     fits = x.dtype in _KERNEL_TYPES and all(i.dtype in _KERNEL_TYPES for i in x.inputs)
-    if fits and x.size and (x.name in ELEMENTWISE or x.name in ("copy", "part")):
+    if fits and x.size and (x.name in ELEMENTWISE or x.name in _OWN_KINDS):
         return "point"
     if fits and x.name in _REDUCTIONS and x.inputs[0].size and x.dtype.kind != "b":
         return "reduce"
@@ -143,7 +163,7 @@ def fuse(graph: Graph) -> Fused:
     for value in graph.roots():
         builder.settle(base_of(value))
     steps = [*builder.early, *builder.steps]
-    return Fused(steps, _stored(graph, steps))
+    return Fused(steps, needed_in_memory(graph, steps))
 
 
 class _Builder:
@@ -153,7 +173,8 @@ class _Builder:
         steps: so far.
         early: groups of numbers that depend on sources alone; they run before the steps.
         place: for each value the step that computes it.
-        floating: values that depend on sources alone; each is computed where it is first needed.
+        floating: values that depend on sources alone, or on steps long done; each is computed where
+            it is first needed.
     """
 
     def __init__(self) -> None:
@@ -165,17 +186,19 @@ class _Builder:
     def add(self, value: Value) -> None:
         """Put a value into a step; all that it is computed from was added before."""
         match kind(value):
-            case "product" | "call" as name:
+            case "product" | "scatter" | "call" as name:
                 for x in value.inputs:
                     self.settle(base_of(x))
                 self.place[value] = len(self.steps)
-                self.steps.append(Product(value) if name == "product" else Call(value))
+                self.steps.append(_APART[name](value))
             case "point":
                 bases = [base_of(x) for x in value.inputs]
-                if all(kind(b) == "source" or b in self.floating for b in bases):
+                if value.name == "pick":
+                    self.settle(bases[0])
+                if all(map(self._waits_for_nothing, bases)):
                     self.floating.add(value)
                 else:
-                    self.join(value)
+                    self.join(value, may_wait=True)
             case "reduce":
                 self.join(value)
             case "assembly":
@@ -183,13 +206,22 @@ class _Builder:
                     self.join(part)
                     self.place[value] = max(self.place.get(value, 0), self.place[part])
 
+    def _waits_for_nothing(self, value: Value) -> bool:
+        return kind(value) == "source" or value in self.floating or self.place.get(value, 0) < 0
+
     def settle(self, value: Value) -> None:
         """Give a value that floats a place."""
         if value in self.floating:
             self.join(value)
 
-    def join(self, value: Value) -> None:
-        """Put a value, and what floats below it, into a group that fits, or into a new one."""
+    def join(self, value: Value, may_wait: bool = False) -> None:
+        """Put a value, and what floats below it, into a group that fits, or into a new one.
+
+        Args:
+            value: to be computed.
+            may_wait: whether it may float instead of starting a group that would not read what the
+                last step has written.
+        """
         crew = self._crew(value)
         if value in self.floating and self._are_numbers(crew):
             return self._first(crew)
@@ -211,13 +243,16 @@ class _Builder:
                 continue  # an assembly, which is complete when the group is done
             if _fit_all(crew, group):
                 return self._placed(crew, i)
+        if may_wait and latest < len(self.steps) - 1:
+            self.floating.add(value)
+            return None
         group = _new_group(value)
         self.steps.append(group)
         if not _fit_all(crew, group):
             self.steps.pop()
             for one in crew[:-1]:
                 if one in self.floating:
-                    self._alone(one)
+                    self.join(one)
             return self.join(value) if len(crew) > 1 else self._alone(value)
         return self._placed(crew, len(self.steps) - 1)
 
@@ -317,7 +352,7 @@ def _fit(value: Value, group: Group) -> bool:
     if value.name in _REDUCTIONS:
         return _fit_reduction(value, group)
     axes = _axes(value, group)
-    if axes is None:
+    if axes is None or (value.name == "pick" and base_of(value.inputs[0]) in group.members):
         return False
     loops = {loop for loop in axes if loop is not None}
     whole = loops == group.all or group.sizes == (1,)
@@ -332,7 +367,7 @@ def _axes(value: Value, group: Group) -> Axes | None:
     """The loops along the dimensions of an elementwise value, or None if it does not fit."""
     n = len(value.shape)
     axes: list[int | None] = [None] * n
-    for x in value.inputs:
+    for x in value.inputs[value.name == "pick" :]:
         found = member_axes(x, group)
         if found is False:
             return None
@@ -344,6 +379,9 @@ def _axes(value: Value, group: Group) -> Axes | None:
             if axes[d] is not None and axes[d] != loop:
                 return None
             axes[d] = loop
+    taken = [loop for loop in axes if loop is not None]
+    if len(taken) != len(set(taken)):
+        return None  # such as an outer product of a vector with itself: one loop is not two
     return _completed(value.shape, axes, group)
 
 
@@ -373,7 +411,7 @@ def member_axes(x: Value, group: Group) -> Axes | Literal[False] | None:
         below = x.inputs[0]
         if base_of(below) not in group.members:
             return None
-        moved = _moved(x, below)
+        moved = moved_dims(x, below)
         if moved is None:
             return False
         dims = [None if d is None else moved[d] for d in dims]
@@ -386,8 +424,14 @@ def member_axes(x: Value, group: Group) -> Axes | Literal[False] | None:
     return tuple([None if d is None else own[d] for d in dims])
 
 
-def _moved(view: Value, below: Value) -> list[int | None] | None:
-    """For each dimension of a view that of what it looks at; None if elements change places."""
+def moved_dims(view: Value, below: Value) -> list[int | None] | None:
+    """For each dimension of a view that of what it looks at; None if elements change places.
+
+    Example:
+        >>> x = Value("input", (), {}, (2, 3), gu.float32)
+        >>> moved_dims(Value("permute", (x,), {"order": (1, 0)}, (3, 2), gu.float32), x)
+        [1, 0]
+    """
     if below.size == 1:
         return [None] * len(view.shape)
     if view.name == "permute":
@@ -462,8 +506,13 @@ def inputs_of(step: Step) -> Iterator[Value]:
         yield from step.value.inputs
 
 
-def _stored(graph: Graph, steps: list[Step]) -> set[Value]:
-    """What has to be in memory: what leaves its group."""
+def needed_in_memory(graph: Graph, steps: list[Step]) -> set[Value]:
+    """What has to be in memory: what leaves its group.
+
+    Example:
+        >>> needed_in_memory(Graph(), [])
+        set()
+    """
     stored = {base_of(value) for value in graph.roots()}
     for step in steps:
         if isinstance(step, Group):
@@ -492,8 +541,14 @@ def with_copies(graph: Graph) -> Graph:
             made = _with(value, inputs)
             if layouts(made) is None:
                 made = _with(value, (_copy(inputs[0]),))
+        elif value.name == "contract":
+            made = _with(value, tuple([x if layouts(x) else _copy(x) for x in inputs]))
         elif kind(value) == "product":
             made = _with(value, tuple([_operand(x, layouts) for x in inputs]))
+        elif kind(value) == "scatter":
+            made = _with(value, tuple([_in_rows(x, layouts) for x in inputs]))
+        elif value.name == "pick" and base_of(inputs[0]).name == "positions":
+            made = _with(value, (_copy(inputs[0]), *inputs[1:]))
         else:
             made = _with(value, inputs)
         new[value] = made
@@ -506,6 +561,15 @@ def _with(value: Value, inputs: tuple[Value, ...]) -> Value:
     return Value(
         value.name, inputs, value.static, value.shape, value.dtype, value.primitive, value.line
     )
+
+
+def _in_rows(x: Value, layouts: Layouts) -> Value:
+    """A contiguous value in memory, or a copy that is one."""
+    layout = layouts(x)
+    if layout is None or base_of(x).name == "positions":
+        return _copy(x)
+    steps = zip(x.shape, layout.strides, row_major(x.shape), strict=True)
+    return x if all(step == own for n, step, own in steps if n > 1) else _copy(x)
 
 
 def _copy(x: Value) -> Value:

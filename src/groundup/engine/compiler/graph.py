@@ -135,6 +135,8 @@ class Graph:
     def replaced(self, new: dict[Value, Value]) -> Graph:
         """The same program with other values in the places of some; what is not needed is left out.
 
+        The order stays as it is.
+
         Args:
             new: for each value that is needed, what stands for it.
 
@@ -148,7 +150,9 @@ class Graph:
             gradients=[(leaf, new[v] if v is not None else None) for leaf, v in self.gradients],
             checks=[Check(new[c.value], c.low, c.high, c.ignored, c.line) for c in self.checks],
         )
-        graph.values = ordered([*(state for state, _ in graph.writes), *graph.roots()])
+        found = ordered([*(state for state, _ in graph.writes), *graph.roots()])
+        needed = set(found)
+        graph.values = ordered([*(x for v in self.values if (x := new.get(v)) in needed), *found])
         return graph
 
 

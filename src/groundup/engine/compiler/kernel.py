@@ -53,6 +53,24 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """Read an argument where a ``Load`` would, and as many elements further on as a value says.
+
+    Attributes:
+        argument: which argument.
+        offset: of the first element.
+        strides: one for each loop; 0 where the loop leads nowhere by itself.
+        input: number of an earlier value, int64. Whoever makes the kernel sees to it that the sum
+            lies inside of the argument, whatever that value is computed from.
+    """
+
+    argument: int
+    offset: int
+    strides: tuple[int, ...]
+    input: int
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
     """The same number everywhere."""
 
@@ -125,7 +143,7 @@ class Accumulate:
     size: int
 
 
-Instruction = Load | Constant | Index | Apply | Reduce | Store | Accumulate
+Instruction = Load | Gather | Constant | Index | Apply | Reduce | Store | Accumulate
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..primitives import elementwise as e, linalg, reduction, shape as s
-from .boxes import Box
+from .boxes import assembly
 from .graph import Value
+from .lower_index import INDEXING, found_at
+from .lower_order import ORDER
 from .lower_windows import WINDOWS
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def _log_softmax(build: Builder, x: Value, dim: int) -> Value:
 def _hit(build: Builder, x: Value, target: Value, dim: int) -> Value:
     """Where the position along a dimension is the target."""
     label = _kept(build, target, x.shape, (dim,))
-    return build(e.eq, build.index(dim, x.shape, target.dtype), label)
+    return found_at(build, x.shape, label, dim)
 
 
 def _cross_entropy(build: Builder, x: Value, target: Value, dim: int, ignored: int) -> Value:
@@ -124,25 +126,6 @@ def _addcdiv(build: Builder, a: Value, b: Value, c: Value, w: Value) -> Value:
     return build(e.add, a, build(e.mul, w, build(e.div, b, c)))
 
 
-def assembly(
-    build: Builder, parts: tuple[Value, ...], boxes: tuple[Box, ...], shape: tuple[int, ...]
-) -> Value:
-    """Parts laid into their boxes, and 0 elsewhere.
-
-    Args:
-        build: what makes values.
-        parts: the values, of one dtype.
-        boxes: where each of them lies; disjoint.
-        shape: of the whole.
-    """
-    static = {"boxes": boxes, "fill": 0.0}
-    key = ("assembly", parts, boxes, shape)
-    if key not in build.made:
-        dtype = parts[0].dtype
-        build.made[key] = Value("assembly", parts, static, shape, dtype, None, build.line)
-    return build.made[key]
-
-
 def _cat(build: Builder, *parts: Value, dim: int) -> Value:
     boxes, at = [], 0
     shape = parts[0].shape
@@ -160,23 +143,6 @@ def _cat(build: Builder, *parts: Value, dim: int) -> Value:
     return assembly(build, cast, tuple([box for _, box in pairs]), shape)
 
 
-def _gather(build: Builder, x: Value, position: Value, dim: int) -> Value | None:
-    if position.shape[dim] != 1 or x.dtype.kind == "b":
-        return None
-    hit = build(e.eq, build.index(dim, x.shape, position.dtype), position)
-    picked = build(e.where, hit, x, build.number(0, x.dtype))
-    return build(reduction.sum, picked, dims=(dim,), keepdim=True)
-
-
-def _scatter_add(
-    build: Builder, values: Value, position: Value, dim: int, shape: tuple[int, ...]
-) -> Value | None:
-    if position.shape[dim] != 1:
-        return None
-    hit = build(e.eq, build.index(dim, shape, position.dtype), position)
-    return build(e.where, hit, values, build.number(0, values.dtype))
-
-
 def _argmax(build: Builder, x: Value, dim: int) -> Value | None:
     if x.dtype.kind != "f":
         return None
@@ -192,8 +158,6 @@ def _argmin(build: Builder, x: Value, dim: int) -> Value | None:
 
 
 LOWERED: dict[str, Rule] = {
-    "gather": _gather,
-    "scatter_add": _scatter_add,
     "argmax": _argmax,
     "argmin": _argmin,
     "cat": _cat,
@@ -207,5 +171,7 @@ LOWERED: dict[str, Rule] = {
     "sum_to": _sum_to,
     "lerp": _lerp,
     "addcdiv": _addcdiv,
+    **INDEXING,
+    **ORDER,
     **WINDOWS,
 }

@@ -35,6 +35,7 @@ def measured(program: Program) -> list[float]:
         for check, view in program._checks:
             if kind(base_of(check.value)) == "source":
                 _verify(check, view())
+        program._flag[0] = 0
         with _Kept(program):
             found = [_alone(program, work) for work in program.work]
         trials = []

@@ -1,8 +1,9 @@
 """LLVM's intermediate code in, addresses of machine code for this processor out.
 
-The text of a module goes through LLVM's parser, a few of its passes and its code generator, several
-modules at once in several threads; the machine code is loaded into the process, where it stays. The
-same text is compiled once, in this process or in an earlier one (see ``cache``).
+The text of a module goes through LLVM's parser, a few of its passes and its code generator; the
+machine code is loaded into the process, where it stays. The same text is compiled once, in this
+process or in an earlier one (see ``cache``). Where a program needs many functions, several become
+one module, which LLVM is quicker with, and several modules are compiled at once in several threads.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import functools
 import itertools
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from zlib import crc32
 
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
@@ -36,8 +39,13 @@ _optimise, _emit = (
     )
 )
 
+_MODULES = 8
+"""Into how many modules the functions of a program are put; by their names, so that a program that
+has one function more needs one module anew."""
+
 _lock = threading.RLock()
 _addresses: dict[tuple[str, str], int] = {}  # by the text's key and the function's name
+_functions: dict[str, int] = {}  # by names that say what a function does
 _loaded: list[Any] = []  # what LLVM would unload if it were forgotten
 _numbers = itertools.count()
 _own = threading.local()
@@ -102,13 +110,13 @@ def _linker() -> Any:
     return llvm.create_lljit_compiler(_new_machine(), use_jit_link=True)
 
 
-def _key(text: str) -> str:
+def _key(*parts: str) -> str:
     version = ".".join(str(number) for number in llvm.llvm_version_info)
-    return cache.key(text, version, *_PASSES, host().triple, host().cpu, host().features)
+    return cache.key(*parts, version, *_PASSES, host().triple, host().cpu, host().features)
 
 
-def _object_code(text: str) -> bytes:
-    """What LLVM makes of a module, in the system's format for object files."""
+def _object_code(texts: Sequence[str]) -> bytes:
+    """What LLVM makes of texts as one module, in the system's format for object files."""
     if not hasattr(_own, "machine"):
         _own.machine = _new_machine()
         options = llvm.create_pipeline_tuning_options(speed_level=2)
@@ -116,7 +124,9 @@ def _object_code(text: str) -> bytes:
     passes = llvm.create_new_module_pass_manager()
     for name in _PASSES:
         getattr(passes, f"add_{name}_pass")()
-    with llvm.create_context() as context, llvm.parse_assembly(text, context) as module:
+    with llvm.create_context() as context, llvm.parse_assembly(texts[0], context) as module:
+        for text in texts[1:]:
+            module.link_in(llvm.parse_assembly(text, context))
         module.verify()
         _optimise(passes, module, _own.builder)
         with ffi.OutputString() as message:
@@ -130,43 +140,55 @@ def _object_code(text: str) -> bytes:
             ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
 
 
-def _object_codes(modules: Mapping[str, str]) -> dict[str, bytes]:
+def _object_codes(modules: Mapping[str, Callable[[], Sequence[str]]]) -> list[bytes]:
     """The machine code of modules by their keys, from the disk or from LLVM."""
     found = {key: cache.read(key) for key in modules}
-    codes = {key: code for key, code in found.items() if code is not None}
-    missing = [key for key in modules if key not in codes]
+    missing = [key for key, code in found.items() if code is None]
     if missing:
         _target()
-        texts = [modules[key] for key in missing]
+        texts = [modules[key]() for key in missing]
         threads = min(get_num_threads(), len(missing))
         if threads == 1:
-            made = [_object_code(text) for text in texts]
+            made = [_object_code(each) for each in texts]
         else:
             with ThreadPoolExecutor(threads, "compile") as executor:
                 made = list(executor.map(_object_code, texts))
         for key, code in zip(missing, made, strict=True):
             cache.write(key, code)
-            codes[key] = code
+            found[key] = code
         cache.trim()
-    return codes
+        _give_back()
+    return [code for code in found.values() if code is not None]
 
 
-def _load(functions: Iterable[tuple[str, str]]) -> list[int]:
-    """The addresses of functions, given as (text of a module, name), names being different."""
+def _give_back() -> None:
+    """Let the C library return to the system what LLVM had asked for, where it can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _linked(modules: Mapping[str, Callable[[], Sequence[str]]], names: Iterable[str]) -> Any:
+    """A library of modules that has the addresses of some of their functions by their names."""
+    library = llvm.JITLibraryBuilder().add_current_process()
+    for code in _object_codes(modules):
+        library.add_object_img(code)
+    for name in names:
+        library.export_symbol(name)
+    loaded = library.link(_linker(), f"library {next(_numbers)}")
+    _loaded.append(loaded)
+    return loaded
+
+
+def _load(text: str, names: Sequence[str]) -> list[int]:
+    """The addresses of functions of a module."""
     with _lock:
-        wanted = [(_key(text), name, text) for text, name in functions]
-        modules = {key: text for key, name, text in wanted if (key, name) not in _addresses}
-        if modules:
-            library = llvm.JITLibraryBuilder().add_current_process()
-            for code in _object_codes(modules).values():
-                library.add_object_img(code)
-            for key, name, _ in wanted:
-                if key in modules:
-                    library.export_symbol(name)
-            loaded = library.link(_linker(), f"library {next(_numbers)}")
-            _loaded.append(loaded)
-            _addresses.update({(k, name): loaded[name] for k, name, _ in wanted if k in modules})
-        return [_addresses[key, name] for key, name, _ in wanted]
+        key = _key(text)
+        missing = [name for name in names if (key, name) not in _addresses]
+        if missing:
+            loaded = _linked({key: lambda: [text]}, missing)
+            _addresses.update({(key, name): loaded[name] for name in missing})
+        return [_addresses[key, name] for name in names]
 
 
 def compile(text: str, name: str) -> int:
@@ -189,7 +211,7 @@ def compile(text: str, name: str) -> int:
         >>> ctypes.CFUNCTYPE(ctypes.c_int)(address)()
         7
     """
-    return _load([(text, name)])[0]
+    return _load(text, [name])[0]
 
 
 def compile_functions(text: str, *names: str) -> list[int]:
@@ -201,16 +223,17 @@ def compile_functions(text: str, *names: str) -> list[int]:
         >>> len(native.compile_functions(text, "a", "b"))
         2
     """
-    return _load([(text, name) for name in names])
+    return _load(text, names)
 
 
-def compile_many(modules: Mapping[str, str]) -> dict[str, int]:
-    """The addresses of functions that are each in a module of its own.
+def compile_many(modules: Mapping[str, Callable[[], str]]) -> dict[str, int]:
+    """The addresses of functions whose names say what they do.
 
-    Several modules are compiled at the same time, by as many threads as ``get_num_threads`` says.
+    Functions of one name have to be equal, in every process that has the same source text of this
+    compiler. What is known by its name, here or on the disk, is not even written down.
 
     Args:
-        modules: the name of each function, and the text of the module that defines it and no other
+        modules: the name of each function, and what writes a module that defines it and no other
             name that can be seen from outside.
 
     Raises:
@@ -218,12 +241,28 @@ def compile_many(modules: Mapping[str, str]) -> dict[str, int]:
 
     Example:
         >>> from groundup.engine.compiler import native
-        >>> modules = {name: f"define void @{name}() {{ ret void }}" for name in ("a", "b")}
+        >>> modules = {f"nothing_{i}": lambda i=i: f"define void @nothing_{i}() {{ ret void }}"
+        ...     for i in range(3)}
         >>> sorted(native.compile_many(modules))
-        ['a', 'b']
+        ['nothing_0', 'nothing_1', 'nothing_2']
     """
-    addresses = _load([(text, name) for name, text in modules.items()])
-    return dict(zip(modules, addresses, strict=True))
+    with _lock:
+        together: dict[int, list[str]] = {}
+        for name in sorted(modules.keys() - _functions.keys()):
+            together.setdefault(crc32(name.encode()) % _MODULES, []).append(name)
+        if together:
+            wanted = {
+                _key(cache.sources(), *names): partial(_written, modules, names)
+                for names in together.values()
+            }
+            names = [name for names in together.values() for name in names]
+            loaded = _linked(wanted, names)
+            _functions.update({name: loaded[name] for name in names})
+        return {name: _functions[name] for name in modules}
+
+
+def _written(modules: Mapping[str, Callable[[], str]], names: Iterable[str]) -> list[str]:
+    return [modules[name]() for name in names]
 
 
 # A forked process inherits LLVM as it is at that moment, so nobody may be in the middle of it.

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from .fuse import Group, base_of, member_axes, owner
+from ..dtypes import int64
+from .fuse import Axes, Group, base_of, member_axes, owner
 from .graph import Value
 from .kernel import (
     Accumulate,
     Apply,
     Constant,
+    Gather,
     Index,
     Instruction,
     Kernel,
@@ -41,12 +43,16 @@ class Nest:
         reads: for each argument that is read the value whose memory it is.
         writes: the values that the arguments after those are the memory of.
         sums: those of them that are sums over the outermost loops.
+        starts: for each argument where in that memory the kernel begins, in elements. The kernel
+            does not know: what is done for each time step, to one part of an array after the other,
+            is the same kernel each time.
     """
 
     kernel: Kernel
     reads: tuple[Value, ...]
     writes: tuple[Value, ...]
     sums: frozenset[Value]
+    starts: tuple[int, ...]
 
 
 def nest(group: Group, stored: set[Value], layouts: Layouts) -> Nest:
@@ -60,7 +66,7 @@ def nest(group: Group, stored: set[Value], layouts: Layouts) -> Nest:
     writer = _Writer(group, layouts)
     for value in group.members:
         writer.add(value)
-    writes = [value for value in group.members if value in stored]
+    writes = [value for value in group.members if value in stored and value not in group.again]
     reads = writer.reads
     for value in writes:
         writer.store(value, len(reads) + writes.index(value))
@@ -70,8 +76,43 @@ def nest(group: Group, stored: set[Value], layouts: Layouts) -> Nest:
     down = len(group.down or ())
     sizes, row, body = _collapsed(sizes, row, down, group.row is not None, body)
     dtypes = tuple(value.dtype for value in (*reads, *writes))
+    starts, body = _from_start(len(dtypes), body)
     kernel = Kernel(tuple(sizes), row, dtypes, tuple(body))
-    return Nest(kernel, tuple(reads), tuple(map(owner, writes)), frozenset(group.sums))
+    return Nest(kernel, tuple(reads), tuple(map(owner, writes)), frozenset(group.sums), starts)
+
+
+def axes_of_input(value: Value, x: Value, group: Group) -> Axes:
+    """The loops along the dimensions of what a reduction reads.
+
+    Args:
+        value: the reduction, a member of the group.
+        x: what it reads.
+        group: with its loops.
+
+    Example:
+        >>> from groundup.engine.primitives.reduction import sum
+        >>> x = Value("input", (), {}, (2, 3), gu.float32)
+        >>> static = {"dims": (1,), "keepdim": True}
+        >>> total = Value("sum", (x,), static, (2, 1), gu.float32, sum)
+        >>> axes_of_input(total, x, Group((2, 3), {total: (0, None)}, frozenset({1})))
+        (0, 1)
+    """
+    known = member_axes(x, group)
+    if isinstance(known, tuple) and all(
+        loop is not None for n, loop in zip(x.shape, known, strict=True) if n > 1
+    ):
+        return known
+    dims = value.static["dims"]
+    result = list(group.members[value])
+    if not value.static["keepdim"]:
+        for d in sorted(dims):
+            result.insert(d, None)
+    over = group.down if value in group.sums else group.row
+    rest = iter(sorted(over or ()))
+    for d in sorted(dims):
+        if x.shape[d] > 1:
+            result[d] = next(loop for loop in rest if group.sizes[loop] == x.shape[d])
+    return tuple(result)
 
 
 class _Writer:
@@ -90,11 +131,14 @@ class _Writer:
         axes = self.group.members[value]
         if value.name in _KINDS:
             x = value.inputs[0]
-            inside = self._axes_of_input(value, x)
+            inside = axes_of_input(value, x, self.group)
             i = self._input(x, inside)
             if value not in self.group.sums:
                 i = self._put(Reduce(_KINDS[value.name], i))
             self._members[value] = i
+            return
+        if value.name == "pick":
+            self._members[value] = self._picked(value, axes)
             return
         inputs = []
         for x in value.inputs:
@@ -110,6 +154,33 @@ class _Writer:
         static = tuple(sorted((k, v) for k, v in value.static.items() if k != "dtype"))
         self._members[value] = self._put(Apply(value.name, tuple(inputs), value.dtype, static))
 
+    def _picked(self, value: Value, axes: tuple[int | None, ...]) -> int:
+        """Read where positions say; those outside of their dimension are moved inside."""
+        x, *positions = value.inputs
+        layout = self.layouts(x)
+        assert layout is not None, f"{x} cannot be read without a copy"
+        strides = [0] * len(self.group.sizes)
+        for loop, d in zip(axes, value.static["along"], strict=True):
+            if loop is not None and d is not None:
+                strides[loop] += layout.strides[d]
+        far = -1
+        for position, d in zip(positions, value.static["dims"], strict=True):
+            extra = len(axes) - len(position.shape)
+            pairs = zip(position.shape, axes[extra:], strict=True)
+            at = self._input(position, tuple([None if n == 1 else loop for n, loop in pairs]))
+            if position.dtype != int64:
+                at = self._put(Apply("cast", (at,), int64))
+            bounds = (("high", x.shape[d] - 1), ("low", 0))
+            at = self._put(Apply("clamp", (at,), int64, bounds))
+            if layout.strides[d] != 1:
+                step = self._put(Constant(layout.strides[d], int64))
+                at = self._put(Apply("mul", (at, step), int64))
+            far = at if far < 0 else self._put(Apply("add", (far, at), int64))
+        if layout.base not in self.reads:
+            self.reads.append(layout.base)
+        argument = self.reads.index(layout.base)
+        return self._put(Gather(argument, layout.offset, tuple(strides), far))
+
     def _of_one_dtype(self, value: Value, inputs: list[int]) -> list[int]:
         """Cast operands of different dtypes as NumPy would."""
         operands = list(range(len(inputs)))[1 if value.name == "where" else 0 :]
@@ -123,25 +194,6 @@ class _Writer:
             else at
             for i, at in enumerate(inputs)
         ]
-
-    def _axes_of_input(self, value: Value, x: Value) -> tuple[int | None, ...]:
-        """The loops along the dimensions of what a reduction reads."""
-        known = member_axes(x, self.group)
-        if isinstance(known, tuple) and all(
-            loop is not None for n, loop in zip(x.shape, known, strict=True) if n > 1
-        ):
-            return known
-        dims = value.static["dims"]
-        result = list(self.group.members[value])
-        if not value.static["keepdim"]:
-            for d in sorted(dims):
-                result.insert(d, None)
-        over = self.group.down if value in self.group.sums else self.group.row
-        rest = iter(sorted(over or ()))
-        for d in sorted(dims):
-            if x.shape[d] > 1:
-                result[d] = next(loop for loop in rest if self.group.sizes[loop] == x.shape[d])
-        return tuple(result)
 
     def _input(self, x: Value, axes: tuple[int | None, ...]) -> int:
         """The instruction of what a member reads; ``axes`` are the loops along its dimensions."""
@@ -205,7 +257,7 @@ def _order(group: Group) -> tuple[list[int], int]:
 
 
 def _reordered(instruction: Instruction, order: Sequence[int]) -> Instruction:
-    if isinstance(instruction, Load | Store | Accumulate):
+    if isinstance(instruction, Load | Gather | Store | Accumulate):
         strides = tuple([instruction.strides[loop] for loop in order])
         return replace(instruction, strides=strides)
     if isinstance(instruction, Index):
@@ -236,13 +288,30 @@ def _as_one(i: int, size: int, body: list[Instruction]) -> bool:
     return all(
         instruction.strides[i] == instruction.strides[i + 1] * size
         for instruction in body
-        if isinstance(instruction, Load | Store | Accumulate)
+        if isinstance(instruction, Load | Gather | Store | Accumulate)
     ) and not any(isinstance(x, Index) and x.loop in (i, i + 1) for x in body)
+
+
+def _from_start(arguments: int, body: list[Instruction]) -> tuple[Strides, list[Instruction]]:
+    """Where each argument begins, and the body with offsets counted from there."""
+    offsets: list[list[int]] = [[] for _ in range(arguments)]
+    for each in body:
+        if isinstance(each, Load | Gather | Store | Accumulate):
+            offsets[each.argument].append(each.offset)
+    starts = tuple([min(found, default=0) for found in offsets])
+    if not any(starts):
+        return starts, body
+    return starts, [
+        replace(each, offset=each.offset - starts[each.argument])
+        if isinstance(each, Load | Gather | Store) and starts[each.argument]
+        else each
+        for each in body
+    ]
 
 
 def _without(instruction: Instruction, i: int) -> Instruction:
     """The instruction when loops ``i`` and ``i + 1`` have become one."""
-    if isinstance(instruction, Load | Store | Accumulate):
+    if isinstance(instruction, Load | Gather | Store | Accumulate):
         strides = (*instruction.strides[:i], *instruction.strides[i + 1 :])
         return replace(instruction, strides=strides)
     if isinstance(instruction, Index) and instruction.loop > i:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,16 +165,15 @@ class Product:
 
     Attributes:
         name: of the kernel.
-        text: of the module that defines the kernel; None where BLAS computes the product. Those of
-            several products may be given to ``native.compile_many`` before their addresses are
-            asked for.
+        inline: what writes the module that defines the kernel, given its name; None where BLAS
+            computes the product.
         parameters: what the kernel for BLAS is told; to be kept alive.
         extent: how much there is to share out.
         grain: how much of it is worth a thread.
     """
 
     name: str
-    text: str | None
+    inline: Callable[[str], str] | None
     parameters: npt.NDArray[np.int64]
     extent: int
     grain: int
@@ -182,7 +181,14 @@ class Product:
     @property
     def address(self) -> int:
         """Where the kernel is; it is compiled if it has not been."""
-        return _gemm() if self.text is None else native.compile(self.text, self.name)
+        if self.inline is None:
+            return _gemm()
+        return native.compile_many({self.name: self.text})[self.name]
+
+    def text(self) -> str:
+        """The module that defines the kernel, if BLAS does not compute the product."""
+        assert self.inline is not None
+        return self.inline(self.name)
 
     def arguments(self, a: int, b: int, c: int) -> list[int]:
         """The kernel's arguments, for operands and a result at these addresses."""
@@ -226,9 +232,9 @@ def product(
 
     Example:
         >>> from groundup.engine.compiler.products import product
-        >>> product(gu.float32, 64, 10, 32, a=(32, 1), b=(1, 32), c=(10, 1)).text is None
+        >>> product(gu.float32, 64, 10, 32, a=(32, 1), b=(1, 32), c=(10, 1)).inline is None
         False
-        >>> product(gu.float32, 2048, 2048, 2048, (2048, 1), (2048, 1), (2048, 1)).text is None
+        >>> product(gu.float32, 2048, 2048, 2048, (2048, 1), (2048, 1), (2048, 1)).inline is None
         True
     """
     if dtype not in (float32, float64):
@@ -251,22 +257,30 @@ def _choose(shape: Shape, way: str | None) -> Product:
     )
     if inline is not None and (
         way == "inline"
-        or (way is None and (reason or inline[0] < 1.05 * small_products.blas_cycles(shape, bits)))
+        or (way is None and (reason or inline[0] < small_products.blas_cycles(shape, bits)))
     ):
         cycles, _, turned, plan = inline
         name = "product_" + cache.key(repr(turned), repr(plan))[:16]
-        text = emit(turned, plan, name)
-        extent, _ = small_products.extent(turned, plan)
-        return Product(name, text, np.zeros(1, np.int64), extent, _grain(shape, extent, cycles))
+        extent = small_products.extent(turned, plan)
+        written = functools.partial(emit, turned, plan)
+        grain = worthwhile(extent, cycles * shape.matrices)
+        return Product(name, written, np.zeros(1, np.int64), extent, grain)
     if reason or way == "inline":
         raise ValueError(f"product: {reason or 'no way to compute it inline'}")
     extent, parameters = _blas_parameters(shape)
     cycles = small_products.blas_cycles(shape, bits)
-    return Product("gemm", None, parameters, extent, _grain(shape, extent, cycles))
+    return Product("gemm", None, parameters, extent, worthwhile(extent, cycles * shape.matrices))
 
 
-def _grain(shape: Shape, extent: int, cycles: float) -> int:
-    return max(1, math.ceil(extent * _WORTH / max(cycles * shape.matrices, 1.0)))
+def worthwhile(extent: int, cycles: float) -> int:
+    """How much of an extent that takes so many cycles is worth a thread.
+
+    Example:
+        >>> from groundup.engine.compiler.products import worthwhile
+        >>> worthwhile(64, 64_000)
+        16
+    """
+    return max(1, math.ceil(extent * _WORTH / max(cycles, 1.0)))
 
 
 def _down(rows: int, columns: int, strides: Strides) -> tuple[bool, int] | None:

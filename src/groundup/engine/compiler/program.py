@@ -10,6 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -17,9 +18,11 @@ import numpy as np
 
 from ..base import Array, tick, wrap
 from ..tensor import Tensor
-from . import native, products
+from . import contraction, native, products, scatters
+from .again import compute_again
+from .conditions import condition
 from .emit import emit
-from .fuse import Call, Group, Product, Step, base_of, fuse, kind, with_copies
+from .fuse import Call, Group, Product, Scatter, Step, base_of, fuse, kind, with_copies
 from .graph import Check, Graph, Value
 from .kernel import Apply, Kernel, Load, Store
 from .layout import Layouts, row_major
@@ -32,6 +35,7 @@ from .tape import Record, Tape, parts
 Owners = list[tuple[Value | None, int]]
 """For each argument of a record whose memory it points to, and how many bytes into it."""
 Placed = tuple[Record, Owners]
+Done = Nest | products.Product | scatters.Scatter | None
 
 _SMALL = 1 << 16
 """Bytes; smaller inputs are copied, which is quicker than telling the tape of another address."""
@@ -45,13 +49,13 @@ class Work:
 
     Attributes:
         step: the step.
-        done: the kernel of a group, the way of a product; None for a call.
+        done: the kernel of a group, the way of a product or a scatter; None for a call.
         part: which part of the program does it.
         records: which records of the tape that the part is.
     """
 
     step: Step
-    done: Nest | products.Product | None
+    done: Done
     part: int
     records: range
 
@@ -68,9 +72,10 @@ class Program:
         self.traced = graph
         self.missing = tuple(missing)
         self.threads = get_num_threads()
-        self.graph = with_copies(simplify(graph))
         self._layouts = Layouts()
+        self.graph = with_copies(simplify(graph))
         fused = fuse(self.graph)
+        compute_again(self.graph, fused)
         self.plan, gradients = plan(self.graph, fused, self._layouts, self.threads)
         self._gradients = [
             (leaf, None if value is None else wrap(self.plan.held[value]))
@@ -88,8 +93,10 @@ class Program:
                 self._arrays[value] = _contiguous(value.static["array"])
             elif value.name == "state":
                 self._arrays[value] = _state(value)
+        self._written = {state for state, _ in self.graph.writes}
         self._versions = [v.static["tensor"].shared_version() for v, _ in self.graph.writes]
         self._lock = threading.Lock()
+        self._flag = np.zeros(1, np.int64)  # raised when a condition does not hold
         self._uses: dict[Value, list[tuple[Tape, int, int, int]]] = defaultdict(list)
         self._parts: list[Callable[[], None]] = []
         self.tapes: dict[int, Tape] = {}
@@ -102,22 +109,21 @@ class Program:
             (v.static["tensor"], self._arrays[v]) for v in self._states if v.static["leaf"] is None
         ]
         self._results = [self._view(value) for value in self.plan.outputs]
-        self._checks = [
-            (check, self._view(check.value))
-            for check in self.graph.checks
-            if kind(base_of(check.value)) == "source"
-        ]
+        self._checks = [(check, self._view(check.value)) for check in self.graph.checks]
 
     # Making
 
     def _build(self, steps: list[Step]) -> None:
         nests = {s: nest(s, self.plan.stored, self._layouts) for s in steps if isinstance(s, Group)}
         self._products = {s: self._product(s.value) for s in steps if isinstance(s, Product)}
-        self._compile(dict.fromkeys(one.kernel for one in nests.values()))
+        self._scatters = {s: self._scatter(s.value) for s in steps if isinstance(s, Scatter)}
+        self._compile(dict.fromkeys(kernel for one in nests.values() for kernel in self._of(one)))
         checked = self._checked(steps)
         pending: list[Placed] = []
+        for check in checked[None]:
+            pending = self._look(check, pending)
         for step in steps:
-            done: Nest | products.Product | None = None
+            done: Done = None
             first = len(pending)
             if isinstance(step, Group):
                 done = nests[step]
@@ -125,48 +131,60 @@ class Program:
             elif isinstance(step, Product):
                 done = self._products[step]
                 pending.append(self._placed_product(step.value, done))
+            elif isinstance(step, Scatter):
+                done = self._scatters[step]
+                pending.append(self._placed_scatter(step.value, done))
             else:
                 self._flush(pending)
                 pending, first = [], 0
                 self._parts.append(self._call(step))
             part = len(self._parts) - (done is None)
             self.work.append(Work(step, done, part, range(first, len(pending))))
-            if step in checked:
-                self._flush(pending)
-                pending = []
-                self._parts += [self._verification(check) for check in checked[step]]
+            for check in checked[step]:
+                pending = self._look(check, pending)
         self._flush(pending)
 
     def _compile(self, kernels: Iterable[Kernel]) -> None:
         """Make machine code of everything at once."""
-        names = {kernel: _name(kernel) for kernel in kernels}
-        width = native.host().bits
-        texts = {name: emit(kernel, name, width) for kernel, name in names.items()}
-        texts |= {made.name: made.text for made in self._products.values() if made.text is not None}
+        named = {kernel: _named(kernel) for kernel in kernels}
+        texts = dict(named.values())
+        texts |= {each.name: each.text for each in self._products.values() if each.inline}
+        texts |= {each.name: partial(str, each.text) for each in self._scatters.values()}
         addresses = native.compile_many(texts)
-        self._code = {kernel: addresses[name] for kernel, name in names.items()}
+        self._code = {kernel: addresses[name] for kernel, (name, _) in named.items()}
 
-    def _checked(self, steps: list[Step]) -> dict[Step, list[Check]]:
-        """The conditions on what a step computes."""
+    def _checked(self, steps: list[Step]) -> dict[Step | None, list[Check]]:
+        """The conditions on what a step computes; those on sources beside None."""
         made = {
             value: step
             for step in steps
             for value in (step.members if isinstance(step, Group) else [step.value])
         }
-        found: dict[Step, list[Check]] = defaultdict(list)
+        found: dict[Step | None, list[Check]] = defaultdict(list)
         for check in self.graph.checks:
-            if (base := base_of(check.value)) in made:
-                found[made[base]].append(check)
+            found[made.get(base_of(check.value))].append(check)
         return found
 
-    def _verification(self, check: Check) -> Callable[[], None]:
-        view = self._view(check.value)
-        return lambda: _verify(check, view())
+    def _look(self, check: Check, pending: list[Placed]) -> list[Placed]:
+        """Look whether a condition holds, after what is pending; what is pending then."""
+        layout = self._layouts(check.value)
+        assert layout is not None
+        if layout.base.name == "constant" and _holds(check, self._view(check.value)()):
+            return pending
+        kernel = condition(check, layout)
+        if kernel is None:
+            self._flush(pending)
+            view = self._view(check.value)
+            self._parts.append(lambda: _verify(check, view()))
+            return []
+        arguments = [self._address(layout.base), self._flag.ctypes.data]
+        record = Record(_code(kernel), arguments, kernel.extent, kernel.extent)
+        return [*pending, (record, [(self._owner(layout.base), 0), (None, 0)])]
 
     def _flush(self, pending: list[Placed]) -> None:
         if not pending:
             return
-        tape = Tape([record for record, _ in pending], self.threads)
+        tape = Tape([record for record, _ in pending], self.threads, self._flag.ctypes.data)
         for i, (_, values) in enumerate(pending):
             for j, (value, shift) in enumerate(values):
                 if value is not None and value.name in ("state", "input", "random"):
@@ -176,38 +194,38 @@ class Program:
 
     def _group(self, one: Nest) -> list[Placed]:
         kernel = one.kernel
-        each = math.prod(kernel.sizes) // max(kernel.extent, 1) * len(kernel.body)
-        grain = max(1, -(-_WORTH // max(each, 1)))
+        grain = _grain(kernel)
         shares = parts(kernel.extent, grain, self.threads)
         arguments: list[int] = []
         values: Owners = []
         after: list[Placed] = []
+        starts = iter(one.starts)
         for value in one.reads:
-            arguments.append(self._address(value))
-            values.append((self._owner(value), 0))
+            start = next(starts) * value.dtype.itemsize
+            arguments.append(self._address(value) + start)
+            values.append((self._owner(value), start))
         for value in one.writes:
+            start = next(starts) * value.dtype.itemsize
             if value in one.sums and shares > 1:
                 partial = self.plan.arena.ctypes.data + self.plan.partial[value]
                 arguments.append(partial)
                 values.append((None, 0))
                 after.append(self._combined(value, partial, shares))
             else:
-                arguments.append(self._address(value))
-                values.append((self._owner(value), 0))
+                arguments.append(self._address(value) + start)
+                values.append((self._owner(value), start))
         return [(Record(self._code[kernel], arguments, kernel.extent, grain), values), *after]
+
+    def _of(self, one: Nest) -> list[Kernel]:
+        """The kernel of a group, and those that add up what its shares have summed."""
+        shares = parts(one.kernel.extent, _grain(one.kernel), self.threads)
+        return [one.kernel, *(_adder(value, shares) for value in one.sums if shares > 1)]
 
     def _combined(self, value: Value, partial: int, shares: int) -> Placed:
         """Add up what the shares of a kernel have summed."""
-        body: list[Any] = [Load(0, i * value.size, (1,)) for i in range(shares)]
-        total = 0
-        for i in range(1, shares):
-            body.append(Apply("add", (total, i), value.dtype))
-            total = len(body) - 1
-        body.append(Store(1, 0, (1,), total))
-        kernel = Kernel((value.size,), 1, (value.dtype, value.dtype), tuple(body))
-        name = _name(kernel)
-        code = native.compile(emit(kernel, name, native.host().bits), name)
-        record = Record(code, [partial, self._address(value)], kernel.extent, _WORTH)
+        kernel = _adder(value, shares)
+        arguments = [partial, self._address(value)]
+        record = Record(self._code[kernel], arguments, kernel.extent, _WORTH)
         return record, [(None, 0), (self._owner(value), 0)]
 
     def _product(self, value: Value) -> products.Product:
@@ -215,6 +233,10 @@ class Program:
         left, right = self._layouts(a), self._layouts(b)
         assert left is not None
         assert right is not None
+        if value.name == "contract":
+            return contraction.product(
+                value.dtype, (a.shape, left.strides), (b.shape, right.strides)
+            )
         n, k = a.shape[-2:]
         m = b.shape[-1]
         out = row_major(value.shape)
@@ -255,6 +277,22 @@ class Program:
             (self._owner(value), 0),
         ]
         return Record(made.address, arguments, made.extent, made.grain), owners
+
+    def _scatter(self, value: Value) -> scatters.Scatter:
+        whole = value.inputs[2] if len(value.inputs) > 2 else None
+        return scatters.scatter(value, whole is not None and self._owner(value) is whole)
+
+    def _placed_scatter(self, value: Value, made: scatters.Scatter) -> Placed:
+        arguments: list[int] = []
+        owners: Owners = []
+        before = value.inputs[2:] or (value,)
+        for x in (*value.inputs[:2], *before, value):
+            layout = self._layouts(x)
+            assert layout is not None
+            shift = layout.offset * x.dtype.itemsize
+            arguments.append(self._address(layout.base) + shift)
+            owners.append((self._owner(layout.base), shift))
+        return Record(made.address, arguments, made.shape.extent, made.grain), owners
 
     def _call(self, step: Call) -> Callable[[], None]:
         value = step.value
@@ -346,7 +384,8 @@ class Program:
     def _run(self, inputs: list[Array]) -> list[Tensor]:
         if self._moved():
             for value in self._states:
-                self._point(value, _state(value))
+                array = _state(value)
+                self._point(value, array if value in self._written else self._apart(array))
             self._watched = [
                 (v.static["tensor"], self._arrays[v])
                 for v in self._states
@@ -357,17 +396,17 @@ class Program:
             if value.size * value.dtype.itemsize <= _SMALL:
                 np.copyto(self._arrays[value], array)
             else:
-                self._point(value, _contiguous(array))
+                self._point(value, self._apart(_contiguous(array)))
         for value, number in self._rates:
             number[...] = value.static["group"][value.static["key"]]
         for value in self._draws:
             draw = value.static["draw"]
             numbers = getattr(draw.generator, draw.method)(*draw.arguments)
             self._point(value, _contiguous(numbers))
-        for check, view in self._checks:
-            _verify(check, view())
         for part in self._parts:
             part()
+            if self._flag[0]:
+                self._refuse()
         results = [wrap(view().copy()) for view in self._results]
         now = tick()
         for version in self._versions:
@@ -376,6 +415,17 @@ class Program:
             leaf._grad = g
         return results
 
+    def _refuse(self) -> None:
+        """Say which condition does not hold."""
+        self._flag[0] = 0
+        for check, view in self._checks:
+            _verify(check, view())
+
+    def _apart(self, array: Array) -> Array:
+        """An array, or a copy if it is a gradient of an earlier call of this very program."""
+        within = array.ctypes.data - self.plan.arena.ctypes.data
+        return array.copy() if 0 <= within < self.plan.arena.nbytes else array
+
     def _point(self, value: Value, array: Array) -> None:
         self._arrays[value] = array
         address = array.ctypes.data
@@ -383,9 +433,33 @@ class Program:
             tape.set(record, argument, address + shift)
 
 
-def _name(kernel: Kernel) -> str:
-    """A name for the function that is the same in every process."""
-    return f"kernel_{sha256(repr(kernel).encode()).hexdigest()[:16]}"
+def _grain(kernel: Kernel) -> int:
+    """How much of a kernel's extent is worth a thread."""
+    each = math.prod(kernel.sizes) // max(kernel.extent, 1) * len(kernel.body)
+    return max(1, -(-_WORTH // max(each, 1)))
+
+
+def _adder(value: Value, shares: int) -> Kernel:
+    """What adds up the sums of the shares of a kernel."""
+    body: list[Any] = [Load(0, i * value.size, (1,)) for i in range(shares)]
+    total = 0
+    for i in range(1, shares):
+        body.append(Apply("add", (total, i), value.dtype))
+        total = len(body) - 1
+    body.append(Store(1, 0, (1,), total))
+    return Kernel((value.size,), 1, (value.dtype, value.dtype), tuple(body))
+
+
+def _code(kernel: Kernel) -> int:
+    """The address of a kernel's machine code."""
+    name, text = _named(kernel)
+    return native.compile_many({name: text})[name]
+
+
+def _named(kernel: Kernel) -> tuple[str, Callable[[], str]]:
+    """A name for the function that is the same in every process, and what writes the function."""
+    name = f"kernel_{sha256(repr(kernel).encode()).hexdigest()[:16]}"
+    return name, partial(emit, kernel, name, native.host().bits)
 
 
 def _two(strides: tuple[int, ...]) -> tuple[int, int]:
@@ -403,9 +477,14 @@ def _state(value: Value) -> Any:
     return None if leaf._grad is None else leaf._grad.array
 
 
+def _holds(check: Check, array: Array) -> bool:
+    """Whether a condition on values holds, whatever is ignored."""
+    return not array.size or bool(check.low <= array.min() and array.max() <= check.high)
+
+
 def _verify(check: Check, array: Array) -> None:
     """Raise if a condition on values does not hold."""
-    if not array.size or (check.low <= array.min() and array.max() <= check.high):
+    if _holds(check, array):
         return
     wrong = array[~((check.low <= array) & (array <= check.high))]
     if check.ignored is not None:

@@ -2,7 +2,8 @@
 
 The primitives say what they compute and nothing else, so the answer is found by asking them: an
 elementwise primitive is called with one element, any other with arrays that have the right shape
-and no memory of their own. Answers are remembered.
+and no memory of their own. Products and convolutions, which would be work, are asked with an inner
+length of 0, or with one image of one channel. Answers are remembered.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ def _find(
     primitive: Primitive, specs: Sequence[tuple[Shape, DType]], static: dict[str, Any]
 ) -> tuple[Shape, DType]:
     small = primitive.name in ELEMENTWISE
+    first: Shape = ()
+    if primitive.name in ("matmul", "linear"):
+        specs = _without_inner(primitive.name, specs)
+    elif primitive.name in _CONVOLUTIONS and static["groups"] == 1:
+        first, specs = _one_image(primitive.name, specs)
     arrays = [
         np.zeros((1,) * len(shape), dtype) if small else np.broadcast_to(np.zeros((), dtype), shape)
         for shape, dtype in specs
@@ -57,4 +63,32 @@ def _find(
     with np.errstate(all="ignore"):
         out = np.asarray(primitive.forward(*arrays, **static))
     shape = np.broadcast_shapes(*[shape for shape, _ in specs]) if small else out.shape
-    return shape, out.dtype
+    return first + shape[len(first) :], out.dtype
+
+
+def _without_inner(name: str, specs: Sequence[tuple[Shape, DType]]) -> Sequence[Any]:
+    """Operands of a product whose inner length is 0."""
+    (a, a_dtype), (b, b_dtype), *more = specs
+    if name == "matmul" and len(a) > 0 and len(b) > 1 and a[-1] == b[-2]:
+        return [((*a[:-1], 0), a_dtype), ((*b[:-2], 0, b[-1]), b_dtype), *more]
+    if name == "linear" and len(a) > 0 and len(b) == 2 and a[-1] == b[-1]:
+        return [((*a[:-1], 0), a_dtype), ((b[0], 0), b_dtype), *more]
+    return specs
+
+
+_CONVOLUTIONS = {"conv": ("NC", "OC", "NO"), "conv_input": ("NO", "OC", "NC")}
+_CONVOLUTIONS["conv_weight"] = ("NC", "NO", "OC")
+"""What the first two dimensions of the operands and the result are: images and channels."""
+
+
+def _one_image(name: str, specs: Sequence[tuple[Shape, DType]]) -> tuple[Shape, Sequence[Any]]:
+    """The first two dimensions of a convolution's result; operands that have 1 there."""
+    sizes: dict[str, int] = {}
+    for (shape, _), letters in zip(specs, _CONVOLUTIONS[name], strict=False):
+        for letter, n in zip(letters, shape, strict=False):
+            if n == 0 or sizes.setdefault(letter, n) != n:
+                return (), specs  # let it say itself what is wrong
+    if len(specs) != 2 or len(sizes) != 3:
+        return (), specs
+    first = tuple([sizes[letter] for letter in _CONVOLUTIONS[name][2]])
+    return first, [((1, 1, *shape[2:]), dtype) for shape, dtype in specs]

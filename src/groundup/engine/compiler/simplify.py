@@ -23,9 +23,11 @@ from ..base import Array
 from ..dtypes import DType, int64
 from ..primitive import Primitive
 from ..primitives import elementwise as e, shape as s
-from .boxes import overlap
+from .boxes import assembly, overlap
 from .graph import Graph, Value
-from .lower import LOWERED, assembly
+from .lower import LOWERED
+from .merge import merged
+from .order import arranged
 from .shapes import ELEMENTWISE, result_spec
 
 
@@ -47,7 +49,8 @@ class Builder:
     def __call__(self, primitive: Primitive, *inputs: Value, **static: Any) -> Value:
         """The value of a primitive's call, or a simpler one that is the same."""
         lowered = LOWERED.get(primitive.name)
-        if lowered is not None and all(x.size for x in inputs):
+        empty = [x for x in inputs if not x.size]
+        if lowered is not None and (not empty or primitive.name in ("cat", "index_put")):
             simpler = lowered(self, *inputs, **static)
             if simpler is not None:
                 return simpler
@@ -56,12 +59,17 @@ class Builder:
         rule = ALGEBRA.get(primitive.name)
         if rule is not None and (found := rule(self, *inputs, **static)) is not None:
             return found
+        if (found := merged(self, primitive, inputs, static)) is not None:
+            return found
         key = (primitive.name, inputs, _frozen(static))
         value = self.made.get(key)
         if value is None:
             shape, dtype = result_spec(primitive, inputs, static)
             if 0 in shape:
                 return self.array(np.empty(shape, dtype))
+            if empty and len(empty) == len(inputs):
+                nothing = [np.empty(x.shape, x.dtype) for x in inputs]
+                return self.array(np.asarray(primitive.forward(*nothing, **static)))
             value = Value(primitive.name, inputs, static, shape, dtype, primitive, self.line)
             self.made[key] = value
         return value
@@ -127,7 +135,7 @@ def simplify(graph: Graph) -> Graph:
             new[value] = build(value.primitive, *[new[x] for x in value.inputs], **value.static)
     made = graph.replaced(new)
     made.writes = [(state, value) for state, value in made.writes if state.size]
-    return made
+    return arranged(made)
 
 
 # Algebra: each rule gives a simpler value, or None
@@ -137,7 +145,8 @@ def _add(build: Builder, a: Value, b: Value) -> Value | None:
     for x, other in ((a, b), (b, a)):
         if number(x) == 0 and other.dtype == x.dtype:
             return other
-    if a.name == b.name == "assembly" and a.shape == b.shape and a.dtype == b.dtype:
+    empty = a.name == b.name == "assembly" and not a.static["fill"] and not b.static["fill"]
+    if empty and a.shape == b.shape and a.dtype == b.dtype:
         mine, others = a.static["boxes"], b.static["boxes"]
         if not any(overlap(one, other) for one in mine for other in others):
             return assembly(build, a.inputs + b.inputs, mine + others, a.shape)
@@ -230,19 +239,31 @@ def _unslice(
     build: Builder, x: Value, shape: tuple[int, ...], key: tuple[slice, ...]
 ) -> Value | None:
     bounds = [k.indices(n) for k, n in zip(key, shape, strict=True)]
-    if any(step != 1 for _, _, step in bounds) or not x.size:
+    if not x.size:
         return None
+    for d, (start, _, step) in enumerate(bounds):
+        if step > 1:  # zeros beside each element, and what is too much at the end cut off
+            count, n = x.shape[d], shape[d]
+            length = min(count * step, n - start)
+            wide = (*x.shape[: d + 1], 1, *x.shape[d + 1 :])
+            x = build(s.reshape, x, shape=wide)
+            box = tuple([(0, size) for size in wide])
+            x = assembly(build, (x,), (box,), (*wide[: d + 1], step, *wide[d + 2 :]))
+            x = build(s.reshape, x, shape=(*wide[:d], count * step, *wide[d + 2 :]))
+            cut = tuple([slice(0, length if i == d else size) for i, size in enumerate(x.shape)])
+            x = build(s.slice_, x, key=cut)
+            bounds[d] = (start, start + length, 1)
     return assembly(build, (x,), (tuple((a, b) for a, b, _ in bounds),), shape)
 
 
 def _pad(
     build: Builder, x: Value, widths: tuple[tuple[int, int], ...], value: float
 ) -> Value | None:
-    if value != 0 or not x.size:
+    if not x.size:
         return None
     shape = tuple(a + n + b for n, (a, b) in zip(x.shape, widths, strict=True))
     box = tuple((a, a + n) for n, (a, _) in zip(x.shape, widths, strict=True))
-    return assembly(build, (x,), (box,), shape)
+    return assembly(build, (x,), (box,), shape, value)
 
 
 ALGEBRA: dict[str, Callable[..., Value | None]] = {

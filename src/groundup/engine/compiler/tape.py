@@ -18,7 +18,7 @@ from . import blas, native, pool
 from .threads import get_num_threads
 
 # A tape in memory: records, how many, the pool (0 if no record is split), the words of BLAS (0 if
-# no record calls it). A record: kernel, arguments, extent, parts.
+# no record calls it), the flag. A record: kernel, arguments, extent, parts.
 _RUN = """
 define void @run_tape(ptr %tape) {
 entry:
@@ -29,6 +29,8 @@ entry:
   %pool = load ptr, ptr %poolp
   %blasp = getelementptr i64, ptr %tape, i64 3
   %blas = load ptr, ptr %blasp
+  %flagp = getelementptr i64, ptr %tape, i64 4
+  %flag = load ptr, ptr %flagp
   %end = getelementptr [4 x i64], ptr %records, i64 %count
   %quiet = icmp eq ptr %blas, null
   br i1 %quiet, label %share, label %hush
@@ -48,7 +50,10 @@ start:
 next:
   %record = phi ptr [ %records, %start ], [ %following, %ran ]
   %over = icmp eq ptr %record, %end
-  br i1 %over, label %stop, label %run
+  %raised = load i64, ptr %flag
+  %refused = icmp ne i64 %raised, 0
+  %ends = or i1 %over, %refused
+  br i1 %ends, label %stop, label %run
 run:
   %kernel = load ptr, ptr %record
   %argumentsp = getelementptr i64, ptr %record, i64 1
@@ -99,6 +104,9 @@ def _runner() -> Callable[[int], None]:
     return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(native.compile(text, "run_tape"))
 
 
+_NO_FLAG = np.zeros(1, np.int64)
+
+
 def parts(extent: int, grain: int, threads: int) -> int:
     """Into how many shares a record is split: none is much smaller than the grain.
 
@@ -137,6 +145,8 @@ class Tape:
     Args:
         records: the calls. What their arguments point to has to be kept alive by the caller.
         threads: into how many shares a record is split at most; ``get_num_threads()`` if None.
+        flag: the address of an int64; once a kernel has written something else than 0 there, the
+            records after it do not run. There is none if this is 0.
 
     Attributes:
         parts: into how many shares each record is split.
@@ -153,7 +163,9 @@ class Tape:
         [[1.0, 2.0], [3.0, 4.0]]
     """
 
-    def __init__(self, records: Sequence[Record], threads: int | None = None) -> None:
+    def __init__(
+        self, records: Sequence[Record], threads: int | None = None, flag: int = 0
+    ) -> None:
         threads = get_num_threads() if threads is None else threads
         self.parts = [parts(record.extent, record.grain, threads) for record in records]
         starts = np.cumsum([0, *(len(record.arguments) for record in records)])
@@ -176,6 +188,7 @@ class Tape:
                 len(records),
                 pool.workers.address if self._split else 0,
                 words.ctypes.data if hush else 0,
+                flag or _NO_FLAG.ctypes.data,
             ],
             np.uint64,
         )

@@ -367,6 +367,8 @@ class Tracer:
     def positions(self, x: Tensor, size: int) -> Tensor:
         """Integer positions in a dimension, counted from its start."""
         self.check(x, -size, size - 1, None)
+        if x.array.dtype.kind == "u":
+            return x
         return elementwise.where(x < 0, x + size, x)
 
     def check(self, x: TensorBase, low: float, high: float, ignored: float | None) -> None:
@@ -428,13 +430,21 @@ class Tracer:
         self._refuse_overlaps()
 
     def _refuse_overlaps(self) -> None:
-        written = [value.static["tensor"].array for value, _ in self.graph.writes]
-        every = [(x.array, value.line) for x, _, value in self.states.values()]
-        for array in written:
-            for other, line in every:
-                if other is not array and np.may_share_memory(array, other):
+        written = {id(value.static["tensor"].array) for value, _ in self.graph.writes}
+        every = [(x.array, value.line) for x, _, value in self.states.values() if x.array.size]
+        bounds = [np.lib.array_utils.byte_bounds(array) for array, _ in every]
+        reached: list[tuple[int, Array, str]] = []
+        for i in sorted(range(len(every)), key=bounds.__getitem__):
+            other, line = every[i]
+            low, high = bounds[i]
+            reached = [one for one in reached if one[0] > low]
+            for _, array, first in reached:
+                if other is not array and not written.isdisjoint((id(other), id(array))):
+                    if id(other) in written:
+                        array, other, line = other, array, first
                     raise TraceError(
                         f"{line}: a tensor of shape {other.shape} is used that shares memory with "
                         f"another one, of shape {array.shape}, and one of them is changed in "
                         "place. Use only one of them in the function, or a clone()"
                     )
+            reached.append((high, other, line))

@@ -153,7 +153,11 @@ def setitem(input: Tensor, key: Any, value: Tensor | Number) -> None:
         return
     new = to_dtype(value, input.array.dtype)
     if input.requires_grad or new.requires_grad:
-        input.change("setitem", _written(input, key, new))
+        viewed = input.version is not None and input.version.viewed
+        written = _written(input, key, new)
+        if input.version is not None:
+            input.version.viewed = viewed  # The view that was written through is gone.
+        input.change("setitem", written)
         return
     version = input.shared_version()
     viewed = version.viewed
@@ -165,6 +169,8 @@ def setitem(input: Tensor, key: Any, value: Tensor | Number) -> None:
 def _written(x: Tensor, key: Any, new: Tensor) -> Tensor:
     """A copy of ``x`` with the values at ``key``, as one differentiable expression."""
     shape = x.array.shape
+    if mode.tracer is not None and any(isinstance(part, TensorBase) for part in _parts(key)):
+        return _written_at(x, key, new)
     with untraced():  # a compiled function has the positions in it
         where, positions, dims = _basic(wrap(np.arange(x.array.size).reshape(shape)), key)
         target = p.index(where, *positions, dims=dims) if positions else where
@@ -173,6 +179,19 @@ def _written(x: Tensor, key: Any, new: Tensor) -> Tensor:
         extra = new.array.ndim - target.array.ndim
         new = shaping.reshape(new, shape=new.array.shape[extra:])
     return p.index_put(x, new, *every, dims=tuple(range(len(shape))))
+
+
+def _written_at(x: Tensor, key: Any, new: Tensor) -> Tensor:
+    """``_written`` where positions are known when the compiled function is called."""
+    shape = x.array.shape
+    where, positions, dims = _basic(fresh(np.arange(x.array.size).reshape(shape)), key)
+    target = p.index(where, *positions, dims=dims) if positions else where
+    at = target.array.shape
+    if new.array.ndim > len(at):
+        new = shaping.reshape(new, shape=new.array.shape[new.array.ndim - len(at) :])
+    flat, rows = (shaping.reshape(one, shape=(-1,)) for one in (x, shaping.expand(new, shape=at)))
+    written = p.index_put(flat, rows, shaping.reshape(target, shape=(-1,)), dims=(0,))
+    return shaping.reshape(written, shape=shape)
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:

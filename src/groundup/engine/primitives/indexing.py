@@ -93,6 +93,7 @@ def flat_positions(position: Array, dim: int, shape: tuple[int, ...]) -> Array:
     """Positions along ``dim`` as positions in the flattened array; the shape of ``position``."""
     outer, size, inner = math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])
     starts = np.arange(outer) * (size * inner)
+    position = position.astype(np.int64, copy=False)
     flat: Array
     if inner == 1:
         flat = position.reshape(outer, position.shape[dim]) + starts[:, None]
