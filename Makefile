@@ -42,7 +42,7 @@ coverage: $(STAMP)-test  ## Run the tests and list the lines and branches that n
 verify: $(STAMP)-peers  ## All tests, slow ones too, with many more random cases; takes long
 	@HYPOTHESIS_PROFILE=thorough $(PYTEST) -m "" $(ARGS)
 
-bench: $(STAMP)-peers  ## Measure speed beside PyTorch
+bench: $(STAMP)-peers  ## Measure speed beside PyTorch and JAX; takes over half an hour
 	@for script in benchmarks/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
 
 docs: $(STAMP)-docs  ## Build the documentation into docs/_build/html; a warning or dead link is an error

@@ -1,8 +1,8 @@
 """Timing implementations of the same step against each other, and the page with the results.
 
-They take turns, so that a change in the machine's speed meets all of them: two in one process, a
-few milliseconds each (``compare``), or several, each a ``Worker``. What is quoted is the median of
-the ratios of neighbouring turns, with the middle half's range.
+Two in one process take turns of a few milliseconds, so that a change in the machine's speed meets
+both. What is quoted is the median of the ratios of neighbouring turns, with the middle half's
+range. Several, each in a process of its own, are a race (``groundup.bench.race``).
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from groundup.bench.race import COUNTS
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
-"""Where libraries look for the number of threads; the last one is XLA's."""
 
 
 @dataclass
@@ -79,7 +77,7 @@ def run_at_thread_counts(script: str, counts: tuple[int, ...] = (1, 2)) -> list[
     """Run a script once for each thread count, in a fresh process, and collect what it measured."""
     found = []
     for count in counts:
-        environment = {**os.environ, **dict.fromkeys(THREADS, str(count))}
+        environment = {**os.environ, **dict.fromkeys(COUNTS, str(count))}
         output = subprocess.run(
             [sys.executable, script, "--threads", str(count)],
             env=environment,
@@ -91,78 +89,32 @@ def run_at_thread_counts(script: str, counts: tuple[int, ...] = (1, 2)) -> list[
     return found
 
 
-class Worker:
-    """A process that runs a script, gets commands as lines of JSON and answers each with one.
-
-    Args:
-        script: with its arguments.
-        environment: added to that of this process.
-    """
-
-    def __init__(self, script: Sequence[str], environment: dict[str, str]) -> None:
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in stop
-        self._process = subprocess.Popen(
-            [sys.executable, *script],
-            env={**os.environ, **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-        )
-
-    def ask(self, **command: Any) -> dict[str, Any]:
-        """Send a command and wait for the answer.
-
-        Raises:
-            RuntimeError: the process ended; the message has the end of what it wrote.
-        """
-        given, answers = self._process.stdin, self._process.stdout
-        assert given is not None
-        assert answers is not None
-        line = ""
-        try:
-            given.write(json.dumps(command) + "\n")
-            given.flush()
-            line = answers.readline()
-        except BrokenPipeError:
-            pass
-        if not line:
-            self._process.wait()
-            self._errors.seek(0)
-            raise RuntimeError(self._errors.read()[-2000:].strip() or "the process ended")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def stop(self) -> None:
-        """End the process."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._errors.close()
-
-
 def as_json(rows: list[Comparison]) -> str:
     """What a child process prints for ``run_at_thread_counts``."""
     return json.dumps([asdict(row) for row in rows])
 
 
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """Words to the left in the first column, numbers to the right in the others."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def as_markdown(rows: list[Comparison], peer: str) -> str:
     """A table with a row for each workload and thread count."""
-    lines = [
-        f"| step | threads | groundup, µs | {peer}, µs | {peer} / groundup | middle half |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {row.workload} | {row.threads} | {row.ours:.0f} | {row.peer:.0f} "
-        f"| {row.ratio:.2f} | {row.low:.2f} to {row.high:.2f} |"
+    head = ["step", "threads", "groundup, µs", f"{peer}, µs", f"{peer} / groundup", "middle half"]
+    body = [
+        [
+            row.workload,
+            str(row.threads),
+            f"{row.ours:.0f}",
+            f"{row.peer:.0f}",
+            f"{row.ratio:.2f}",
+            f"{row.low:.2f} to {row.high:.2f}",
+        ]
         for row in rows
     ]
-    return "\n".join(lines)
+    return markdown_table(head, body)
 
 
 def write_section(name: str, text: str) -> None:

@@ -6,10 +6,22 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from groundup.cli import app
+from groundup.cli import app, verify
+from groundup.experiments import entries
 from groundup.runs import Store
 
-COMMANDS = ["list", "run", "verify", "sweep", "report", "compare", "export", "dashboard"]
+COMMANDS = [
+    "list",
+    "run",
+    "verify",
+    "sweep",
+    "report",
+    "compare",
+    "export",
+    "dashboard",
+    "animate",
+    "bench",
+]
 
 
 def flat(text):
@@ -204,6 +216,17 @@ def test_verify_writes_the_page_and_runs_nothing_twice(groundup, place):
     strict = groundup("verify", "line", "--strict")
     assert strict.exit_code == 3
     assert "refuted: the plain slope is at least 30" in strict.stderr
+
+
+def test_foundations_are_the_lessons_in_their_order(groundup):
+    chosen = verify._chosen([], False, True)
+    lessons = {entry.name: entry.lesson for entry in entries()}
+    assert chosen == sorted(
+        (name for name, place in lessons.items() if place), key=lambda name: lessons[name]
+    )
+    assert {"forward_pass", "backpropagation", "digits"} <= set(chosen)
+    assert groundup("verify", "line", "--foundations").exit_code == 2
+    assert "say --foundations or --all" in groundup("verify").stderr
 
 
 def test_an_experiment_that_fails_does_not_keep_others_from_being_verified(groundup, place):

@@ -18,7 +18,7 @@ from .messages import REFUTED, Stopped, fail, grid, output, plain, print_json, s
 from .run import results_json, runs_option
 
 
-@app.command(epilog=examples("groundup verify digits", "groundup verify --all --strict"))
+@app.command(epilog=examples("groundup verify digits", "groundup verify --foundations --strict"))
 @plain
 def verify(
     names: Annotated[
@@ -31,6 +31,9 @@ def verify(
         ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every experiment.")] = False,
+    foundations: Annotated[
+        bool, typer.Option("--foundations", help="Every lesson of the course.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="End with exit code 3 if a claim is refuted.")
     ] = False,
@@ -52,7 +55,7 @@ def verify(
     Seeds that are done already with the same settings and the same code are not run again, so a
     verification that was stopped goes on where it was when it is asked for again.
     """
-    chosen = _chosen(names or [], all_)
+    chosen = _chosen(names or [], all_, foundations)
     if page is None:
         docs = Path("docs")
         page = (docs if docs.is_dir() else runs_folder(runs)) / "results.md"
@@ -64,7 +67,7 @@ def verify(
             try:
                 results = _verified(name, store)
             except KeyboardInterrupt as error:
-                words = " ".join(names or ["--all"])
+                words = " ".join(names or ["--all" if all_ else "--foundations"])
                 raise Stopped(
                     "what was done is kept. Go on with the same command: "
                     f"groundup verify {words}{runs_option(runs)}"
@@ -117,15 +120,17 @@ def _figures(page: Path, records: Mapping[str, dict[str, Any]], results: Results
     return [str(folder / file) for file in evidence.files(records[name])]
 
 
-def _chosen(names: list[str], all_: bool) -> list[str]:
+def _chosen(names: list[str], all_: bool, foundations: bool) -> list[str]:
     """Experiments by name or chapter, each once, in the order of the course."""
-    if all_ == bool(names):
-        raise usage("name the experiments or chapters to verify, or say --all")
+    if all_ + foundations + bool(names) != 1:
+        raise usage("name the experiments or chapters to verify, or say --foundations or --all")
     known = entries()
     wanted: set[str] = set()
     for name in names:
         chapter = {e.name for e in known if e.chapter == name or e.chapter.startswith(f"{name}.")}
         wanted |= chapter or {find(name).name}
+    if foundations:
+        wanted = {entry.name for entry in known if entry.lesson is not None}
     return [entry.name for entry in known if all_ or entry.name in wanted]
 
 

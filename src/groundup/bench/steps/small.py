@@ -104,7 +104,7 @@ def residual(lib: Any, sizes: Residual) -> Any:
     """Blocks ``x + relu(W norm(x) + b)`` and a linear layer."""
     nn = lib.nn
 
-    class Block(nn.Module):  # type: ignore[misc, name-defined]
+    class Block(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.norm = nn.LayerNorm(sizes.width)

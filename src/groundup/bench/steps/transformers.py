@@ -34,7 +34,7 @@ def parts(lib: Any, sizes: Sizes) -> tuple[Any, Any]:
     nn, functional = lib.nn, lib.nn.functional
     heads, width = sizes.heads, sizes.width
 
-    class Attention(nn.Module):  # type: ignore[misc, name-defined]
+    class Attention(nn.Module):  # type: ignore[name-defined]
         def __init__(self, causal: bool) -> None:
             super().__init__()
             self.causal = causal
@@ -48,7 +48,7 @@ def parts(lib: Any, sizes: Sizes) -> tuple[Any, Any]:
             y = functional.scaled_dot_product_attention(q, k, v, mask, is_causal=self.causal)
             return self.out(y.transpose(1, 2).reshape(n, t, e))
 
-    class FeedForward(nn.Module):  # type: ignore[misc, name-defined]
+    class FeedForward(nn.Module):  # type: ignore[name-defined]
         def __init__(self, approximate: str) -> None:
             super().__init__()
             self.approximate = approximate
@@ -65,7 +65,7 @@ def gpt(lib: Any, sizes: Sizes) -> Any:
     nn = lib.nn
     attention, feed_forward = parts(lib, sizes)
 
-    class Block(nn.Module):  # type: ignore[misc, name-defined]
+    class Block(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.norm1 = nn.LayerNorm(sizes.width)
@@ -77,7 +77,7 @@ def gpt(lib: Any, sizes: Sizes) -> Any:
             x = x + self.attention(self.norm1(x))
             return x + self.mlp(self.norm2(x))
 
-    class Decoder(nn.Module):  # type: ignore[misc, name-defined]
+    class Decoder(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.token = nn.Embedding(sizes.vocabulary, sizes.width)
@@ -138,7 +138,7 @@ def bert(lib: Any, sizes: Sizes) -> Any:
     nn = lib.nn
     attention, feed_forward = parts(lib, sizes)
 
-    class Layer(nn.Module):  # type: ignore[misc, name-defined]
+    class Layer(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.attention = attention(causal=False)
@@ -150,7 +150,7 @@ def bert(lib: Any, sizes: Sizes) -> Any:
             x = self.norm1(x + self.attention(x, mask))
             return self.norm2(x + self.mlp(x))
 
-    class Encoder(nn.Module):  # type: ignore[misc, name-defined]
+    class Encoder(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.token = nn.Embedding(sizes.vocabulary, sizes.width)

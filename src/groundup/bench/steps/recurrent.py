@@ -30,7 +30,7 @@ def reader(kind: str) -> Callable[[Any, Sizes], Any]:
     def build(lib: Any, sizes: Sizes) -> Any:
         nn = lib.nn
 
-        class Reader(nn.Module):  # type: ignore[misc, name-defined]
+        class Reader(nn.Module):  # type: ignore[name-defined]
             def __init__(self) -> None:
                 super().__init__()
                 self.rnn = getattr(nn, kind)(sizes.features, sizes.hidden)
@@ -60,6 +60,7 @@ LSTM, GRU = (
         batch,
         sizes=Sizes(),
         small=Sizes(length=6, batch=3, features=5, hidden=7),
+        example=lambda x, _: (x[:, :1],),
         share=0.5,
     )
     for kind in ("LSTM", "GRU")

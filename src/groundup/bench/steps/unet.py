@@ -30,7 +30,7 @@ def unet(lib: Any, sizes: Sizes) -> Any:
     nn, functional = lib.nn, lib.nn.functional
     low, middle, high = sizes.channels
 
-    class Block(nn.Module):  # type: ignore[misc, name-defined]
+    class Block(nn.Module):  # type: ignore[name-defined]
         def __init__(self, inputs: int, outputs: int) -> None:
             super().__init__()
             self.norm1 = nn.GroupNorm(sizes.groups, inputs)
@@ -45,7 +45,7 @@ def unet(lib: Any, sizes: Sizes) -> Any:
             h = h + self.time(time)[:, :, None, None]
             return self.skip(x) + self.conv2(functional.silu(self.norm2(h)))
 
-    class UNet(nn.Module):  # type: ignore[misc, name-defined]
+    class UNet(nn.Module):  # type: ignore[name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.time1 = nn.Linear(sizes.embedding, sizes.embedding)
@@ -104,4 +104,5 @@ UNET = Workload(
     batch,
     sizes=Sizes(),
     small=Sizes(side=8, channels=(4, 6, 8), groups=2, embedding=10, batch=3),
+    example=lambda x, _noise, _kept, time: (x[:1], time[:1]),
 )

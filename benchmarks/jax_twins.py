@@ -1,4 +1,4 @@
-"""The same losses for JAX: functions of a dictionary of weights, under the names that they have.
+"""The same networks and losses for JAX: functions of a dictionary of weights, under their names.
 
 Written as JAX's users write: recurrences by ``scan``, tasks by ``vmap``, the whole step in one
 ``jit`` that may reuse the memory of the weights it replaces.
@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .maml import RATE, STEPS
-from .workload import Array, Workload
+from groundup.bench.steps.maml import RATE, STEPS
+from groundup.bench.steps.workload import Array, Workload
 
 Weights = dict[str, Any]
 
@@ -61,31 +61,30 @@ def cross_entropy(scores: Any, y: Any) -> Any:
     return -jnp.take_along_axis(jax.nn.log_softmax(scores), y[:, None], 1).mean()
 
 
-# Networks
+# Networks: the weights, the sizes, what is read -> what is given
 
 
-def xor(p: Weights, s: Any, x: Any, y: Any) -> Any:
-    return cross_entropy(linear(p, "2", jnp.tanh(linear(p, "0", x))), y)
+def xor(p: Weights, s: Any, x: Any) -> Any:
+    return linear(p, "2", jnp.tanh(linear(p, "0", x)))
 
 
-def mlp(p: Weights, s: Any, x: Any, y: Any) -> Any:
-    h = jax.nn.relu(linear(p, "1", x.reshape(len(x), -1)))
-    return cross_entropy(linear(p, "3", h), y)
+def mlp(p: Weights, s: Any, x: Any) -> Any:
+    return linear(p, "3", jax.nn.relu(linear(p, "1", x.reshape(len(x), -1))))
 
 
-def cnn(p: Weights, s: Any, x: Any, y: Any) -> Any:
+def cnn(p: Weights, s: Any, x: Any) -> Any:
     x = max_pool(jax.nn.relu(conv(p, "0", x)))
     x = jax.nn.relu(conv(p, "3", x))
-    return cross_entropy(linear(p, "6", x.reshape(len(x), -1)), y)
+    return linear(p, "6", x.reshape(len(x), -1))
 
 
-def residual(p: Weights, s: Any, x: Any, y: Any) -> Any:
+def residual(p: Weights, s: Any, x: Any) -> Any:
     for i in range(s.depth):
         x = x + jax.nn.relu(linear(p, f"{i}.linear", layer_norm(p, f"{i}.norm", x)))
-    return cross_entropy(linear(p, f"{s.depth}", x), y)
+    return linear(p, f"{s.depth}", x)
 
 
-def lstm(p: Weights, s: Any, x: Any, y: Any) -> Any:
+def lstm(p: Weights, s: Any, x: Any) -> Any:
     weight, bias = p["rnn.weight_hh_l0"].T, p["rnn.bias_ih_l0"] + p["rnn.bias_hh_l0"]
     inputs = x @ p["rnn.weight_ih_l0"].T + bias  # (T, N, 4H)
 
@@ -97,10 +96,10 @@ def lstm(p: Weights, s: Any, x: Any, y: Any) -> Any:
 
     zeros = jnp.zeros((x.shape[1], s.hidden))
     (h, _), _ = lax.scan(element, (zeros, zeros), inputs)
-    return cross_entropy(linear(p, "head", h), y)
+    return linear(p, "head", h)
 
 
-def gru(p: Weights, s: Any, x: Any, y: Any) -> Any:
+def gru(p: Weights, s: Any, x: Any) -> Any:
     weight, bias = p["rnn.weight_hh_l0"].T, p["rnn.bias_hh_l0"]
     inputs = x @ p["rnn.weight_ih_l0"].T + p["rnn.bias_ih_l0"]  # (T, N, 3H)
 
@@ -112,7 +111,7 @@ def gru(p: Weights, s: Any, x: Any, y: Any) -> Any:
         return (1 - z) * n + z * h, None
 
     h, _ = lax.scan(element, jnp.zeros((x.shape[1], s.hidden)), inputs)
-    return cross_entropy(linear(p, "head", h), y)
+    return linear(p, "head", h)
 
 
 def attention(p: Weights, name: str, s: Any, x: Any, mask: Any) -> Any:
@@ -130,7 +129,7 @@ def feed_forward(p: Weights, name: str, x: Any, approximate: bool) -> Any:
     return linear(p, f"{name}.down", h)
 
 
-def gpt(p: Weights, s: Any, tokens: Any, targets: Any) -> Any:
+def gpt(p: Weights, s: Any, tokens: Any) -> Any:
     t = tokens.shape[1]
     mask = jnp.tril(jnp.ones((t, t), bool))
     x = p["token.weight"][tokens] + p["position.weight"][:t]
@@ -140,11 +139,10 @@ def gpt(p: Weights, s: Any, tokens: Any, targets: Any) -> Any:
         x = x + attention(p, f"{block}.attention", s, h, mask)
         h = layer_norm(p, f"{block}.norm2", x)
         x = x + feed_forward(p, f"{block}.mlp", h, approximate=True)
-    scores = linear(p, "head", layer_norm(p, "norm", x))
-    return cross_entropy(scores.reshape(-1, s.vocabulary), targets.reshape(-1))
+    return linear(p, "head", layer_norm(p, "norm", x))
 
 
-def bert(p: Weights, s: Any, tokens: Any, y: Any) -> Any:
+def bert(p: Weights, s: Any, tokens: Any) -> Any:
     mask = (tokens != 0)[:, None, None, :]
     embedded = p["token.weight"][tokens] + p["position.weight"][: tokens.shape[1]]
     x = layer_norm(p, "norm", embedded)
@@ -154,7 +152,7 @@ def bert(p: Weights, s: Any, tokens: Any, y: Any) -> Any:
         x = layer_norm(p, f"{layer}.norm1", x + h)
         h = feed_forward(p, f"{layer}.mlp", x, approximate=False)
         x = layer_norm(p, f"{layer}.norm2", x + h)
-    return cross_entropy(linear(p, "head", jnp.tanh(linear(p, "pool", x[:, 0]))), y)
+    return linear(p, "head", jnp.tanh(linear(p, "pool", x[:, 0])))
 
 
 def two_tower(p: Weights, s: Any, x: Any, y: Any) -> Any:
@@ -165,21 +163,17 @@ def two_tower(p: Weights, s: Any, x: Any, y: Any) -> Any:
             h = jax.nn.relu(h) if i < last else h
         return h / jnp.maximum(jnp.linalg.norm(h, axis=1, keepdims=True), 1e-12)
 
-    scores = tower("query", x) @ tower("document", y).T / s.temperature
-    return cross_entropy(scores, jnp.arange(len(x)))
+    return tower("query", x) @ tower("document", y).T / s.temperature
 
 
 def vae(p: Weights, s: Any, x: Any, noise: Any) -> Any:
     h = jax.nn.relu(linear(p, "encode", x))
     mean, log_variance = linear(p, "mean", h), linear(p, "log_variance", h)
     z = mean + noise * jnp.exp(0.5 * log_variance)
-    logits = linear(p, "pixels", jax.nn.relu(linear(p, "decode", z)))
-    error = (jnp.logaddexp(0, logits) - x * logits).sum()
-    divergence = -0.5 * (1 + log_variance - mean**2 - jnp.exp(log_variance)).sum()
-    return (error + divergence) / len(x)
+    return linear(p, "pixels", jax.nn.relu(linear(p, "decode", z))), mean, log_variance
 
 
-def unet(p: Weights, s: Any, x: Any, noise: Any, kept: Any, time: Any) -> Any:
+def unet(p: Weights, s: Any, x: Any, time: Any) -> Any:
     def block(name: str, x: Any) -> Any:
         h = jax.nn.silu(group_norm(p, f"{name}.norm1", x, s.groups))
         h = conv(p, f"{name}.conv1", h, padding=1)
@@ -195,32 +189,19 @@ def unet(p: Weights, s: Any, x: Any, noise: Any, kept: Any, time: Any) -> Any:
     angles = time[:, None] * jnp.exp(jnp.arange(half) * (-math.log(10000) / half))
     table = jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], 1)
     embedded = jax.nn.silu(linear(p, "time2", jax.nn.silu(linear(p, "time1", table))))
-    x = jnp.sqrt(kept) * x + jnp.sqrt(1 - kept) * noise
     a = block("down1", conv(p, "first", x, padding=1))
     b = block("down2", conv(p, "shrink1", a, stride=2, padding=1))
     c = block("middle", conv(p, "shrink2", b, stride=2, padding=1))
     d = block("up2", jnp.concatenate([grow(c), b], 1))
     e = block("up1", jnp.concatenate([grow(d), a], 1))
-    found = conv(p, "last", jax.nn.silu(group_norm(p, "norm", e, s.groups)), padding=1)
-    return ((found - noise) ** 2).mean()
+    return conv(p, "last", jax.nn.silu(group_norm(p, "norm", e, s.groups)), padding=1)
 
 
-def maml(p: Weights, s: Any, x: Any, y: Any, new_x: Any, new_y: Any) -> Any:
-    def error(p: Weights, x: Any, y: Any) -> Any:
-        h = jnp.tanh(linear(p, "2", jnp.tanh(linear(p, "0", x))))
-        return ((linear(p, "4", h) - y) ** 2).mean()
-
-    def task(x: Any, y: Any, new_x: Any, new_y: Any) -> Any:
-        adapted = p
-        for _ in range(STEPS):
-            gradients = jax.grad(error)(adapted, x, y)
-            adapted = {name: w - RATE * gradients[name] for name, w in adapted.items()}
-        return error(adapted, new_x, new_y)
-
-    return jax.vmap(task)(x, y, new_x, new_y).mean()
+def regressor(p: Weights, s: Any, x: Any) -> Any:
+    return linear(p, "4", jnp.tanh(linear(p, "2", jnp.tanh(linear(p, "0", x)))))
 
 
-LOSSES: dict[str, Callable[..., Any]] = {
+NETWORKS: dict[str, Callable[..., Any]] = {
     "xor": xor,
     "mlp": mlp,
     "cnn": cnn,
@@ -233,12 +214,70 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "two-tower": two_tower,
     "vae": vae,
     "unet": unet,
-    "maml": maml,
+    "maml": regressor,
 }
 """By the name of the workload."""
 
 
-# The step
+# Losses: the weights, the sizes, the batch -> a number
+
+
+def next_token(p: Weights, s: Any, tokens: Any, targets: Any) -> Any:
+    return cross_entropy(gpt(p, s, tokens).reshape(-1, s.vocabulary), targets.reshape(-1))
+
+
+def info_nce(p: Weights, s: Any, x: Any, y: Any) -> Any:
+    return cross_entropy(two_tower(p, s, x, y), jnp.arange(len(x)))
+
+
+def bound(p: Weights, s: Any, x: Any, noise: Any) -> Any:
+    logits, mean, log_variance = vae(p, s, x, noise)
+    error = (jnp.logaddexp(0, logits) - x * logits).sum()
+    divergence = -0.5 * (1 + log_variance - mean**2 - jnp.exp(log_variance)).sum()
+    return (error + divergence) / len(x)
+
+
+def noise_error(p: Weights, s: Any, x: Any, noise: Any, kept: Any, time: Any) -> Any:
+    blurred = jnp.sqrt(kept) * x + jnp.sqrt(1 - kept) * noise
+    return ((unet(p, s, blurred, time) - noise) ** 2).mean()
+
+
+def adapted_error(p: Weights, s: Any, x: Any, y: Any, new_x: Any, new_y: Any) -> Any:
+    def error(p: Weights, x: Any, y: Any) -> Any:
+        return ((regressor(p, s, x) - y) ** 2).mean()
+
+    def task(x: Any, y: Any, new_x: Any, new_y: Any) -> Any:
+        adapted = p
+        for _ in range(STEPS):
+            gradients = jax.grad(error)(adapted, x, y)
+            adapted = {name: w - RATE * gradients[name] for name, w in adapted.items()}
+        return error(adapted, new_x, new_y)
+
+    return jax.vmap(task)(x, y, new_x, new_y).mean()
+
+
+LOSSES: dict[str, Callable[..., Any]] = {
+    "gpt": next_token,
+    "gpt-wide": next_token,
+    "two-tower": info_nce,
+    "vae": bound,
+    "unet": noise_error,
+    "maml": adapted_error,
+}
+"""Of the workloads that do not classify."""
+
+
+def loss_of(name: str) -> Callable[..., Any]:
+    """The loss of a workload."""
+    network = NETWORKS[name]
+
+    def classified(p: Weights, s: Any, x: Any, y: Any) -> Any:
+        return cross_entropy(network(p, s, x), y)
+
+    return LOSSES.get(name, classified)
+
+
+# The step and the forward pass
 
 
 def adam(
@@ -276,7 +315,7 @@ class Trained:
     """
 
     def __init__(self, workload: Workload, sizes: Any, weights: dict[str, Array]) -> None:
-        loss = LOSSES[workload.name]
+        loss = loss_of(workload.name)
         options = dict(workload.options)
         if workload.optimizer == "AdamW":
             options.setdefault("weight_decay", 0.01)
@@ -296,3 +335,20 @@ class Trained:
         """One step; it is done when this returns."""
         loss, self.weights, self._state = self._step(self.weights, self._state, *batch)
         return jax.block_until_ready(loss)
+
+
+class Applied:
+    """The weights and the compiled network, for use without training.
+
+    Attributes:
+        weights: by name.
+    """
+
+    def __init__(self, workload: Workload, sizes: Any, weights: dict[str, Array]) -> None:
+        network = NETWORKS[workload.name]
+        self.weights: Weights = {name: jnp.array(x) for name, x in weights.items()}
+        self._forward = jax.jit(lambda p, *inputs: network(p, sizes, *inputs))
+
+    def __call__(self, *inputs: Any) -> Any:
+        """What the network gives; it is done when this returns."""
+        return jax.block_until_ready(self._forward(self.weights, *inputs))

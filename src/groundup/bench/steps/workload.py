@@ -1,4 +1,4 @@
-"""What a workload consists of, and the training step that either library makes of it."""
+"""What a workload consists of, and the step and the forward pass that a library makes of it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+def first_example(*batch: Array) -> tuple[Array, ...]:
+    """The first example of the first array; the others are targets."""
+    return (batch[0][:1],)
+
+
 @dataclass(frozen=True)
 class Workload:
-    """One training step; ``lib`` is ``groundup`` or ``torch``.
+    """A network and how it is trained; ``lib`` is ``groundup`` or ``torch``.
 
     Attributes:
         name: for the command line.
@@ -26,7 +31,13 @@ class Workload:
         optimizer: its name in ``lib.optim``.
         options: the optimizer's arguments.
         clip: the gradients' greatest norm.
+        example: the arrays of a batch -> what the network reads of it, for one example.
         share: of the row in the geometric mean.
+
+    Example:
+        >>> from groundup.bench.steps import WORKLOADS
+        >>> WORKLOADS["xor"].weights(WORKLOADS["xor"].sizes)["0.weight"].shape
+        (8, 2)
     """
 
     name: str
@@ -39,11 +50,16 @@ class Workload:
     optimizer: str = "Adam"
     options: dict[str, Any] = field(default_factory=lambda: {"lr": 1e-3})
     clip: float | None = None
+    example: Callable[..., tuple[Array, ...]] = first_example
     share: float = 1.0
 
     def batches(self, count: int, sizes: Any) -> list[tuple[Array, ...]]:
         """The same arrays at every call, each batch different."""
         return [self.batch(np.random.default_rng(1000 + i), sizes) for i in range(count)]
+
+    def examples(self, count: int, sizes: Any) -> list[tuple[Array, ...]]:
+        """What a forward pass reads, one example at a time; the same at every call."""
+        return [self.example(*batch) for batch in self.batches(count, sizes)]
 
     def weights(self, sizes: Any) -> dict[str, Array]:
         """Initial parameters and buffers by name, the same at every call."""
@@ -93,6 +109,28 @@ def training_step(
         return loss.detach()
 
     return step
+
+
+def forward_pass(
+    lib: Any, module: Any, *, compile_forward: Callable[[Any], Any] | None = None
+) -> Step:
+    """The network as it is used: in evaluation mode, without gradients.
+
+    Args:
+        compile_forward: turns the network into something faster.
+
+    Returns:
+        A function of what the network reads that returns what it gives.
+    """
+    module.eval()
+    call = module if compile_forward is None else compile_forward(module)
+    without_gradients = getattr(lib, "inference_mode", lib.no_grad)
+
+    def forward(*inputs: Any) -> Any:
+        with without_gradients():
+            return call(*inputs)
+
+    return forward
 
 
 def loaded(lib: Any, workload: Workload, sizes: Any, weights: dict[str, Array]) -> Any:

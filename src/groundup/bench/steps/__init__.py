@@ -1,8 +1,7 @@
 """The training steps that are measured: each a network, a loss, batches, an optimizer.
 
 A network is written once and built with either library, ``groundup`` or ``torch``, since their
-names are the same; so weights move from one to the other by name. ``jax_twins`` has the losses of
-the same networks as functions of a dictionary of weights.
+names are the same; so weights move from one to the other by name.
 """
 
 from .maml import MAML
