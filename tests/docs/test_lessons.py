@@ -241,7 +241,8 @@ def site(tmp_path):
         source = tmp_path / "source"
         (source / "results" / "x").mkdir(parents=True)
         (source / "course").mkdir()
-        (source / "course" / "digits.md").write_text(lesson)
+        for entry in lessons.own(entries()):
+            (source / "course" / f"{entry.name}.md").write_text(lesson)
         drawing = (DOCS / "results" / "digits" / "learning-1.svg").read_text(encoding="utf-8")
         (source / "results" / "x" / "a.svg").write_text(drawing)
         (source / "index.md").write_text(page)
