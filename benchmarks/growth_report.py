@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -171,8 +172,10 @@ def roofline(points: Sequence[Point], machine: Machine, threads: str) -> Any:
                 )
         axes.set_xscale("log")
         axes.set_yscale("log")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter("{x:g}")
+        doubled = [2.0**i for i in range(math.ceil(math.log2(low)), math.ceil(math.log2(high)))]
+        axes.set_xticks(doubled, [f"{tick:g}" for tick in doubled])
+        axes.set_xticks([], minor=True)
         axes.set_xlim(low, high)
         axes.set_xlabel("arithmetic intensity, FLOP/byte")
         axes.set_ylabel("speed, GFLOP/s")

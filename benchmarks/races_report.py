@@ -211,7 +211,8 @@ def draw(subject: Subject, rows: Sequence[Row]) -> Path:
                     **line_style(i) | {"linestyle": "none"},
                 )
             axes.set_xscale("log")
-            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+            words = [f"{tick:g}" if tick >= 1 else f"1/{1 / tick:g}" for tick in ticks]
+            axes.set_xticks(ticks, words, minor=False)
             axes.set_xticks([], minor=True)
             axes.set_yticks(range(len(titles)), [title.partition(",")[0] for title in titles])
             axes.set_title(counted(threads))
