@@ -28,7 +28,7 @@ from machine import Machine
 from groundup.bench.race import COUNTS, Race, Worker
 from groundup.bench.report import counted
 from groundup.bench.steps import WORKLOADS, Workload
-from groundup.engine.compiler.threads import get_num_threads
+from groundup.engine.compiler.native.threads import get_num_threads
 
 PEERS = ("torch", "compiled")
 TOLERANCE = 2e-4

@@ -27,9 +27,9 @@ from harness import processor
 from llvmlite import ir
 from scipy import special
 
-from groundup.engine.compiler import native
-from groundup.engine.compiler.vector_math import FUNCTIONS
-from groundup.engine.compiler.vector_values import FLOATS, Vector
+from groundup.engine.compiler.emit.vector_math import FUNCTIONS
+from groundup.engine.compiler.emit.vector_values import FLOATS, Vector
+from groundup.engine.compiler.native import native
 
 SLOPE = math.sqrt(2 / math.pi)
 

@@ -20,7 +20,7 @@ from sphinx.util.docutils import SphinxDirective
 import groundup as gu
 import groundup.nn.functional as F
 from groundup import nn, optim
-from groundup.engine.compiler.listing import HASWELL, Listing, function, listing, loops
+from groundup.engine.compiler.report.listing import HASWELL, Listing, function, listing, loops
 
 LANGUAGES = {"emitted": "llvm", "optimised": "llvm", "assembly": "gas"}
 

@@ -20,10 +20,10 @@ from .engine.autograd import (
     no_grad,
     set_grad_enabled,
 )
-from .engine.compiler.explain import explain
+from .engine.compiler.native.threads import get_num_threads, set_num_threads
+from .engine.compiler.report.explain import explain
 from .engine.compiler.run import compile
-from .engine.compiler.threads import get_num_threads, set_num_threads
-from .engine.compiler.trace import TraceError
+from .engine.compiler.trace.trace import TraceError
 from .engine.dtypes import (
     float16,
     float32,

@@ -1,4 +1,4 @@
-"""The polynomials of ``groundup.engine.compiler.vector_tables``, derived anew.
+"""The polynomials of ``groundup.engine.compiler.emit.vector_tables``, derived anew.
 
 Each is the ratio p/q that meets its function at as many points as it has coefficients. The points
 are those of Chebyshev, which keeps the error within a small factor of the smallest possible one, or
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import mpmath as mp
 
-from groundup.engine.compiler.vector_values import nearest
+from groundup.engine.compiler.emit.vector_values import nearest
 
 mp.mp.dps = 60
 

@@ -7,8 +7,7 @@ import numpy as np
 
 import groundup as gu
 from groundup.engine.base import Array
-from groundup.engine.compiler import native
-from groundup.engine.compiler.emit import emit
+from groundup.engine.compiler.emit.emit import emit
 from groundup.engine.compiler.kernel import (
     Accumulate,
     Apply,
@@ -21,6 +20,7 @@ from groundup.engine.compiler.kernel import (
     Reduce,
     Store,
 )
+from groundup.engine.compiler.native import native
 from groundup.engine.dtypes import DType, bool_
 
 FARTHEST = 5

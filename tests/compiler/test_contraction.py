@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from groundup.engine.base import Array
-from groundup.engine.compiler import cache, native
-from groundup.engine.compiler.contraction import (
+from groundup.engine.compiler.native import cache, native
+from groundup.engine.compiler.native.tape import Record, Tape
+from groundup.engine.compiler.products.contraction import (
     Contraction,
     Plan,
     best_plan,
@@ -21,8 +22,7 @@ from groundup.engine.compiler.contraction import (
     product,
     runs,
 )
-from groundup.engine.compiler.emit_contraction import emit, extent
-from groundup.engine.compiler.tape import Record, Tape
+from groundup.engine.compiler.products.emit_contraction import emit, extent
 
 DTYPES = [np.float32, np.float64]
 

@@ -9,8 +9,8 @@ from tests.compiler.kernels import PARTS, Compiled, Composer, arguments_of
 
 import groundup as gu
 from groundup.engine.base import Array
-from groundup.engine.compiler.emit import emit
-from groundup.engine.compiler.emit_schedule import Schedule
+from groundup.engine.compiler.emit.emit import emit
+from groundup.engine.compiler.emit.schedule import Schedule
 from groundup.engine.compiler.kernel import (
     Accumulate,
     Apply,

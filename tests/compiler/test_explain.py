@@ -12,8 +12,8 @@ import pytest
 import groundup as gu
 import groundup.nn.functional as F
 from groundup import nn, optim
-from groundup.engine.compiler import threads
-from groundup.engine.compiler.explain import ProgramReport
+from groundup.engine.compiler.native import threads
+from groundup.engine.compiler.report.explain import ProgramReport
 
 
 def softmax() -> Any:

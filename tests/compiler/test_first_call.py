@@ -12,8 +12,9 @@ from hypothesis import given, strategies as st
 
 import groundup as gu
 from groundup import nn, optim
-from groundup.engine.compiler import native, program
-from groundup.engine.compiler.plan import arrange
+from groundup.engine.compiler.native import native
+from groundup.engine.compiler.plan import program
+from groundup.engine.compiler.plan.plan import arrange
 from groundup.nn import functional as F
 
 Step = Callable[..., Any]

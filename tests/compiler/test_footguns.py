@@ -19,7 +19,7 @@ import pytest
 
 import groundup as gu
 from groundup import nn, optim
-from groundup.engine.compiler.trace import TraceError
+from groundup.engine.compiler.trace.trace import TraceError
 
 from .footguns import traces
 

@@ -10,7 +10,7 @@ import pytest
 
 import groundup as gu
 from groundup import nn
-from groundup.engine.compiler.trace import TraceError
+from groundup.engine.compiler.trace.trace import TraceError
 
 from .footguns import traces
 

@@ -13,7 +13,7 @@ import pytest
 import groundup as gu
 import groundup.nn.functional as F
 from groundup import nn, optim
-from groundup.engine.compiler.trace import TraceError
+from groundup.engine.compiler.trace.trace import TraceError
 
 from .footguns import both_ways, near
 

@@ -11,9 +11,9 @@ import pytest
 import groundup as gu
 import groundup.nn.functional as F
 from groundup import nn, optim
-from groundup.engine.compiler.fuse import Group, Product, base_of
+from groundup.engine.compiler.fuse.fuse import Group, Product, base_of
 from groundup.engine.compiler.graph import Value
-from groundup.engine.compiler.program import Program
+from groundup.engine.compiler.plan.program import Program
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from groundup.engine.compiler import program as compiler, scatters
+from groundup.engine.compiler.plan import program as compiler
+from groundup.engine.compiler.products import scatters
 
 from .fuzz_operations import OPERATIONS
 from .fuzzing import Program, difference, grow, shrink

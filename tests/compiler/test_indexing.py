@@ -14,7 +14,8 @@ import pytest
 
 import groundup as gu
 from groundup import nn, optim
-from groundup.engine.compiler import program as compiler, scatters
+from groundup.engine.compiler.plan import program as compiler
+from groundup.engine.compiler.products import scatters
 from groundup.nn import functional as F
 
 DTYPES = (gu.int32, gu.int64, gu.uint8)

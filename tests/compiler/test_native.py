@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from groundup.engine.compiler import cache, native
+from groundup.engine.compiler.native import cache, native
 
 LANES = "<8 x float>"
 
@@ -173,7 +173,7 @@ def test_threads_compile_at_once(folder: Path, compiled: list[str]) -> None:
 
 def test_another_process_need_not_compile(folder: Path, compiled: list[str]) -> None:
     script = (
-        "import ctypes, sys; from groundup.engine.compiler import native\n"
+        "import ctypes, sys; from groundup.engine.compiler.native import native\n"
         f"address = native.compile({constant(8)!r}, 'constant')\n"
         "print(ctypes.CFUNCTYPE(ctypes.c_int)(address)())"
     )
@@ -300,7 +300,7 @@ def test_what_a_killed_writer_left_goes(folder: Path) -> None:
 
 def test_processes_write_at_once(folder: Path) -> None:
     script = (
-        "import ctypes; from groundup.engine.compiler import native\n"
+        "import ctypes; from groundup.engine.compiler.native import native\n"
         "texts = {\n"
         "    f'f{i}': lambda i=i: f'define i32 @f{i}() {{ ret i32 {i} }}' for i in range(30)\n"
         "}\n"

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from groundup.engine.compiler import threads
+from groundup.engine.compiler.native import threads
 
 SETUP = """
     import os, signal, sys, threading, time
@@ -79,7 +79,7 @@ def test_threads_are_chosen() -> None:
 
 @pytest.mark.parametrize(("stated", "count"), [("3", 3), ("2,4", 2), ("1000", 64)])
 def test_the_default_is_stated_outside(stated: str, count: int) -> None:
-    code = "from groundup.engine.compiler import pool; print(pool.get_num_threads())"
+    code = "from groundup.engine.compiler.native import pool; print(pool.get_num_threads())"
     environment = {**os.environ, "OMP_NUM_THREADS": stated}
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
     assert out.stdout.decode() == f"{count}\n"
@@ -87,7 +87,7 @@ def test_the_default_is_stated_outside(stated: str, count: int) -> None:
 
 @pytest.mark.parametrize("stated", ["", "0", "many"])
 def test_the_default_is_the_processors(stated: str) -> None:
-    code = "from groundup.engine.compiler import pool; print(pool.get_num_threads())"
+    code = "from groundup.engine.compiler.native import pool; print(pool.get_num_threads())"
     environment = {**os.environ, "OMP_NUM_THREADS": stated}
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
     assert 1 <= int(out.stdout) <= (os.cpu_count() or 1)

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 import groundup as gu
-from groundup.engine.compiler import blas, native, small_products, threads
-from groundup.engine.compiler.emit_product import emit
-from groundup.engine.compiler.products import Product, product
-from groundup.engine.compiler.small_products import Shape
-from groundup.engine.compiler.tape import Record, Tape
+from groundup.engine.compiler.native import native, threads
+from groundup.engine.compiler.native.tape import Record, Tape
+from groundup.engine.compiler.products import blas, small_products
+from groundup.engine.compiler.products.emit_product import emit
+from groundup.engine.compiler.products.products import Product, product
+from groundup.engine.compiler.products.small_products import Shape
 
 Array = npt.NDArray[Any]
 DTYPES = [gu.float32, gu.float64]

@@ -8,11 +8,12 @@ import numpy.typing as npt
 import pytest
 
 import groundup as gu
-from groundup.engine.compiler import native, small_products, threads
-from groundup.engine.compiler.emit_product import emit
-from groundup.engine.compiler.products import product
-from groundup.engine.compiler.small_products import Plan, Shape, extent
-from groundup.engine.compiler.tape import Record, Tape
+from groundup.engine.compiler.native import native, threads
+from groundup.engine.compiler.native.tape import Record, Tape
+from groundup.engine.compiler.products import small_products
+from groundup.engine.compiler.products.emit_product import emit
+from groundup.engine.compiler.products.products import product
+from groundup.engine.compiler.products.small_products import Plan, Shape, extent
 
 Array = npt.NDArray[Any]
 LAYOUTS = ["NN", "NT", "TN", "TT"]

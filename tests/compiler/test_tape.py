@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, strategies as st
 
-from groundup.engine.compiler import native, threads
-from groundup.engine.compiler.tape import Record, Tape, parts
+from groundup.engine.compiler.native import native, threads
+from groundup.engine.compiler.native.tape import Record, Tape, parts
 
 # Writes 100 * part + 1 into each element of its share, and counts how often each was written.
 MARK = """

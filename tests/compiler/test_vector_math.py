@@ -16,9 +16,10 @@ from llvmlite import ir
 from numpy.typing import NDArray
 from scipy import special
 
-from groundup.engine.compiler import native, vector_tables
-from groundup.engine.compiler.vector_math import FUNCTIONS
-from groundup.engine.compiler.vector_values import FLOATS, FRACTION
+from groundup.engine.compiler.emit import vector_tables
+from groundup.engine.compiler.emit.vector_math import FUNCTIONS
+from groundup.engine.compiler.emit.vector_values import FLOATS, FRACTION
+from groundup.engine.compiler.native import native
 
 Array = NDArray[np.floating]
 DTYPES = {32: np.dtype(np.float32), 64: np.dtype(np.float64)}

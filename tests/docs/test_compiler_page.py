@@ -17,7 +17,7 @@ import pytest
 from tests.docs.pages import ROOT, blocks
 
 import groundup as gu
-from groundup.engine.compiler.listing import function, loops
+from groundup.engine.compiler.report.listing import function, loops
 
 PAGE = ROOT / "docs" / "compiler.md"
 

@@ -77,7 +77,7 @@ Peer = Callable[[Job], tuple[Build, Callable[[Array], Any]]]
 def groundup(job: Job, *, compiled: bool) -> tuple[Build, Callable[[Array], Any]]:
     """This library; compiled, the whole step is one call."""
     lib = importlib.import_module("groundup")
-    importlib.import_module("groundup.engine.compiler.program")  # LLVM counts as a library
+    importlib.import_module("groundup.engine.compiler.plan.program")  # LLVM counts as a library
 
     def step(module: Any) -> Step:
         eager = training_step(lib, job.workload, module)

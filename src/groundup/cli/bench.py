@@ -12,7 +12,7 @@ import typer
 from ..bench.race import Race, processors, unavailable
 from ..bench.report import NAMES, Row, by_threads, counted, mean_ratio, peers_of, reason
 from ..bench.steps import WORKLOADS
-from ..engine.compiler.threads import get_num_threads
+from ..engine.compiler.native.threads import get_num_threads
 from .app import Json, app, examples, whole_number
 from .messages import Stopped, fail, grid, output, plain, print_json, status, usage
 

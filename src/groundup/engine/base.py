@@ -21,7 +21,7 @@ import numpy.typing as npt
 from .dtypes import DType
 
 if TYPE_CHECKING:
-    from .compiler.trace import Tracer
+    from .compiler.trace.trace import Tracer
     from .primitive import Node, Primitive
     from .tensor import Tensor
 

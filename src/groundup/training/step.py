@@ -14,7 +14,7 @@ from typing import Any
 
 from ..engine.autocast import autocast
 from ..engine.compiler.run import compile as compiled
-from ..engine.compiler.trace import TraceError
+from ..engine.compiler.trace.trace import TraceError
 from ..engine.tensor import Tensor
 from ..nn.module import Module
 from ..optim import Optimizer

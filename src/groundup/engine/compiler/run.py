@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 from ..base import TensorBase, mode
 from ..dtypes import get_default_dtype
 from ..tensor import Tensor
-from .capture import Capture, capture, gradients_of
-from .guards import PLAIN
-from .pullback import Call
-from .tree import leaves
+from .trace.capture import Capture, capture, gradients_of
+from .trace.guards import PLAIN
+from .trace.pullback import Call
+from .trace.tree import leaves
 
 if TYPE_CHECKING:
-    from .program import Program
+    from .plan.program import Program
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -116,7 +116,7 @@ class Compiled(Generic[P, R]):
     def _trace(
         self, call: Call, given: list[Any], tensors: list[Tensor], why: str, known: list[Traced]
     ) -> Traced:
-        from .program import Program  # LLVM is loaded when something is compiled
+        from .plan.program import Program  # LLVM is loaded when something is compiled
 
         start = time.perf_counter()
         made = capture(self.function, call, given, tensors)
