@@ -1,16 +1,16 @@
 """The compiler: a Python function of tensors, such as a whole training step, as machine code.
 
-What goes through which file:
+What goes through which room:
 
     trace      the function, called once       ->  graph of primitives
     simplify   graph                           ->  smaller graph of simpler primitives
     fuse       graph                           ->  kernels (nests of loops), products, calls
     plan       kernels                         ->  the same with addresses: arena, arguments, state
     emit       kernel                          ->  LLVM's intermediate code
-    native     intermediate code               ->  addresses of machine code
-    tape       kernels and addresses           ->  one native call, split over threads
+    products   matrix product, convolution     ->  the same, or a call of BLAS
+    native     intermediate code               ->  machine code, run by one native call over threads
     run        arguments of the function       ->  results; traces anew where a guard fails
 
-Beside the road: ``watch`` notes what of Python a function has read, ``capture`` says what becomes
-of its arguments and results, ``pullback`` differentiates calls.
+``report`` says what became of a function. What one room hands to the next is in ``graph``,
+``shapes``, ``layout`` and ``kernel``.
 """
