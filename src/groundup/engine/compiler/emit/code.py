@@ -296,3 +296,22 @@ class Code:
         """0, 1, 2, ... as int64."""
         numbers = ", ".join(f"i64 {lane}" for lane in range(lanes))
         return Value(f"<{numbers}>", int64, lanes)
+
+    def module(self, name: str, stack: Sequence[str] = ()) -> str:
+        """The text of a module with this function, as a tape calls it, and with what it needs.
+
+        Args:
+            name: of the function.
+            stack: lines that reserve memory on the stack, before all others.
+        """
+        lines = [
+            f"define void @{name}(ptr %arguments, i64 %begin, i64 %end, i64 %part) nounwind {{",
+            "entry:",
+            *stack,
+            *self.lines,
+            "  ret void",
+            "}",
+            *self.defined.values(),
+            *self.declared.values(),
+        ]
+        return "\n".join(lines) + "\n"

@@ -43,19 +43,7 @@ def emit(kernel: Kernel, name: str, bits: int) -> str:
     """
     writer = _Writer(kernel, bits)
     writer.write()
-    code = writer.code
-    arguments = "ptr %arguments, i64 %begin, i64 %end, i64 %part"
-    lines = [
-        f"define void @{name}({arguments}) nounwind {{",
-        "entry:",
-        *writer.stack,
-        *code.lines,
-        "  ret void",
-        "}",
-        *code.defined.values(),
-        *code.declared.values(),
-    ]
-    return "\n".join(lines) + "\n"
+    return writer.code.module(name, writer.stack)
 
 
 class _Writer(Loops):

@@ -30,17 +30,7 @@ def emit(shape: Contraction, plan: Plan, name: str) -> str:
     """
     writer = _ByInner(shape, plan) if plan.way == "dot" else _ByColumns(shape, plan)
     writer.write()
-    code = writer.code
-    lines = [
-        f"define void @{name}(ptr %arguments, i64 %begin, i64 %end, i64 %part) nounwind {{",
-        "entry:",
-        *writer.stack,
-        *code.lines,
-        "  ret void",
-        "}",
-        *code.declared.values(),
-    ]
-    return "\n".join(lines) + "\n"
+    return writer.code.module(name, writer.stack)
 
 
 def extent(shape: Contraction, plan: Plan) -> int:

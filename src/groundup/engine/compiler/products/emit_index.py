@@ -67,16 +67,7 @@ def emit(shape: Shape, name: str, bits: int) -> str:
     """
     writer = _Writer(shape, bits)
     writer.write()
-    code = writer.code
-    lines = [
-        f"define void @{name}(ptr %arguments, i64 %begin, i64 %end, i64 %part) nounwind {{",
-        "entry:",
-        *code.lines,
-        "  ret void",
-        "}",
-        *code.declared.values(),
-    ]
-    return "\n".join(lines) + "\n"
+    return writer.code.module(name)
 
 
 class _Writer:

@@ -27,17 +27,7 @@ def emit(shape: Shape, plan: Plan, name: str) -> str:
     """
     writer = _Writer(shape, plan)
     writer.write()
-    code = writer.code
-    lines = [
-        f"define void @{name}(ptr %arguments, i64 %begin, i64 %end, i64 %part) nounwind {{",
-        "entry:",
-        *writer.stack,
-        *code.lines,
-        "  ret void",
-        "}",
-        *code.declared.values(),
-    ]
-    return "\n".join(lines) + "\n"
+    return writer.code.module(name, writer.stack)
 
 
 Range = tuple[Index, Index]
