@@ -12,7 +12,7 @@ from groundup.engine.compiler.native import threads
 SETUP = """
     import os, signal, sys, threading, time
     import numpy as np
-    from groundup.engine.compiler import native, pool
+    from groundup.engine.compiler.native import native, pool
     from groundup.engine.compiler.tape import Record, Tape
 
     SPIN = '''
