@@ -13,7 +13,7 @@ SETUP = """
     import os, signal, sys, threading, time
     import numpy as np
     from groundup.engine.compiler.native import native, pool
-    from groundup.engine.compiler.tape import Record, Tape
+    from groundup.engine.compiler.native.tape import Record, Tape
 
     SPIN = '''
     define void @spin(ptr %arguments, i64 %begin, i64 %end, i64 %part) {
