@@ -102,15 +102,25 @@ def speeds(subject: Subject, rows: Sequence[Row]) -> str:
         cells = [row.title, f"{base.seconds * 1e3:.3g}" if base else "failed"]
         every = [row.timings.get(peer) for peer in others]
         body.append([*cells, *[t.ratios() if t else "failed" for t in every]])
-    everything = sum(row.share for row in rows)
-    means = []
-    for peer in others:
-        mean, shares = mean_ratio(rows, peer)
-        of = "" if math.isclose(shares, everything) else f" (of {shares:g})"
-        means.append("" if math.isnan(mean) else f"{mean:.2f}{of}")
-    body.append(["geometric mean", "", *means])
+    body.append(["geometric mean", "", *means(rows, others)])
+    if len(rows) > 3 and (ours := [row for row in rows if "compiled" in row.timings]):
+        most = max(ours, key=lambda row: row.timings["compiled"].ratio)
+        rest = [row for row in rows if row is not most]
+        without = most.title.partition(",")[0]
+        body.append([f"geometric mean without {without}", "", *means(rest, others)])
     head = [subject.what, f"{NAMES[reference]}, ms", *[NAMES[peer] for peer in others]]
     return markdown_table(head, body)
+
+
+def means(rows: Sequence[Row], peers: Sequence[str]) -> list[str]:
+    """The geometric mean of each peer's ratios, and over how many rows if not all."""
+    everything = sum(row.share for row in rows)
+    found = []
+    for peer in peers:
+        mean, shares = mean_ratio(rows, peer)
+        of = "" if math.isclose(shares, everything) else f" (of {shares:g})"
+        found.append("" if math.isnan(mean) else f"{mean:.2f}{of}")
+    return found
 
 
 def costs(subject: Subject, rows: Sequence[Row]) -> str:

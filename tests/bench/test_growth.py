@@ -83,3 +83,18 @@ def test_the_tables_of_races_say_who_is_ahead(growth: Any) -> None:
     assert "- JAX at U-Net, small, 1.25 times as fast" in text
     assert "- groundup, eager at U-Net, small: `RuntimeError: no`" in text
     assert "- torch.compile at U-Net, small: `no GRU`" in text
+
+
+def test_a_mean_that_leans_on_one_row_is_shown_without_it() -> None:
+    report = importlib.import_module("races_report")
+    from groundup.bench.report import Row, Timing
+
+    rows = []
+    for title, ratio in {"A, x": 1.0, "B, x": 2.0, "C, x": 4.0, "MAML, x": 64.0}.items():
+        row = Row(title, title, 2, 1.0, "torch")
+        row.timings["torch"] = Timing(0.01, 1.0, 1.0, 1.0, 0.1, 1.0)
+        row.timings["compiled"] = Timing(0.01 / ratio, ratio, ratio, ratio, 0.1, 1.0)
+        rows.append(row)
+    text = report.tables(report.STEPS, rows)
+    assert "| geometric mean |  | 4.76 |" in text
+    assert "| geometric mean without MAML |  | 2.00 |" in text
