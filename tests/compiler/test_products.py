@@ -148,8 +148,12 @@ def test_every_plan(dtype: Any, layout: str) -> None:
     a, b, c = (tuple(case.strides(x)) for x in (case.a, case.b, case.c))
     shape = Shape(case.dtype, m, n, k, a, b, c)
     plans = list(small_products.plans(shape, native.host().bits))
-    assert {"tiles"} < {plan.way for plan in plans} or layout != "NT"
+    # A dot product needs both operands to lie along k.
+    assert {plan.way for plan in plans} == ({"tiles", "dot"} if layout == "NT" else {"tiles"})
     chosen = plans[:: max(len(plans) // 12, 1)]
+    assert len({plan.rows for plan in chosen}) > 2
+    assert any(plan.block_b for plan in plans), "none copies B"
+    assert any(plan.block_a for plan in plans) or layout == "NT", "none copies A"
     for plan in chosen:
         address = native.compile(emit(shape, plan, "product"), "product")
         out = np.full((m, n), np.nan, case.dtype)
