@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from groundup.cli import app, verify
 from groundup.experiments import entries
+from groundup.experiments.experiment import load
 from groundup.runs import Store
 
 COMMANDS = [
@@ -70,6 +71,15 @@ def test_run_shows_results_and_ends_with_the_path_of_the_report(groundup, place)
     assert re.fullmatch(r"runs/line-[\d-]+-\w{6}/report.html", lines[-1])
     assert "the plain slope" in path.read_text(encoding="utf-8")
     assert found.stderr == "", "no bars where there is no terminal"
+
+
+def test_a_first_look_takes_some_of_the_seeds_and_says_so(groundup, monkeypatch):
+    monkeypatch.setattr(load("line").module, "LOOK", 2, raising=False)
+    found = groundup("run", "line", "--set", "epochs=1")
+    assert "line, 2 seeds" in found.stdout
+    assert "2 of 6 seeds; `groundup verify line` takes all of them." in found.stdout
+    every = groundup("run", "line", "--set", "epochs=1", "--seeds", 6)
+    assert "takes all of them" not in every.stdout
 
 
 def test_run_as_json(groundup, place):

@@ -10,7 +10,7 @@ import pytest
 import groundup as gu
 from groundup.bench.steps import WORKLOADS
 from groundup.bench.steps.workload import Workload, loaded, training_step
-from groundup.experiments.digits import cnn
+from groundup.experiments.foundations.digits import cnn
 
 STEPS = 20
 SLOW = {"unet"}

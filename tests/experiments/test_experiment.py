@@ -33,7 +33,7 @@ def test_own_and_foreign_experiments_are_listed_in_the_order_of_the_course():
 def test_listing_imports_no_experiment(laboratory):
     code = (
         "import sys; from groundup.experiments.experiment import entries; entries(); "
-        "print([m for m in ('groundup.experiments.digits', 'tinylab.line', 'matplotlib', "
+        "print([m for m in ('groundup.experiments.foundations.digits', 'tinylab.line', 'matplotlib', "
         "'scipy.stats', 'sklearn', 'optuna') if m in sys.modules])"
     )
     done = subprocess.run(
@@ -60,7 +60,7 @@ def test_the_nearest_right_name_is_told(wrong, right):
 def test_two_of_one_name_are_refused(laboratory, monkeypatch):
     twice = [*experiment._own(), *experiment._own()]
     monkeypatch.setattr(experiment, "_own", lambda: twice)
-    with pytest.raises(ExperimentError, match="two experiments are called 'digits'"):
+    with pytest.raises(ExperimentError, match="two experiments are called 'backpropagation'"):
         entries()
 
 
@@ -95,6 +95,8 @@ def module(**changes):
         ({"Config": int}, "dataclass"),
         ({"run": lambda config: {}}, "config, seed, run"),
         ({"CLAIMS": [Claim("a", "", "", 1, "m"), Claim("a", "", "", 1, "m")]}, "called a"),
+        ({"LOOK": 3}, "LOOK is 3; expected 1 to 2"),
+        ({"LOOK": 0}, "LOOK is 0; expected 1 to 2"),
         ({"OBJECTIVE": "CNN/test_accuracy"}, "test data"),
     ],
 )
@@ -162,7 +164,7 @@ def test_training_is_part_of_the_version_and_what_experiments_share_as_well():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(experiment, "_read", read)
-        code_version.__wrapped__("groundup.experiments.digits")
+        code_version.__wrapped__("groundup.experiments.foundations.digits")
         assert {"groundup.training.fit", "groundup.experiments.trial"} <= set(seen)
         assert not {n for n in seen if n.startswith(("groundup.viz", "groundup.runs"))}
         assert "groundup.experiments.report" not in seen
@@ -172,13 +174,13 @@ def test_training_is_part_of_the_version_and_what_experiments_share_as_well():
             experiment,
             "_read",
             lambda name: (
-                (seen.append(name) or "", ["groundup.experiments.digits"])
+                (seen.append(name) or "", ["groundup.experiments.foundations.digits"])
                 if name == "groundup.experiments.other"
                 else read(name)
             ),
         )
         code_version.__wrapped__("groundup.experiments.other")
-        assert "groundup.experiments.digits" in seen
+        assert "groundup.experiments.foundations.digits" in seen
 
 
 def test_every_module_beside_the_experiments_is_known_to_be_one_or_not():

@@ -163,7 +163,7 @@ def test_the_page_of_results_keeps_what_is_not_measured_anew(results, store, tmp
         "the plain slope is at least 30 | ≥ 30.00 |",
         "**refuted**",
         "`groundup verify line`",
-        "seeds: 1, 2, 3",
+        "seeds: 1 to 3",
         "## Not measured yet",
         "- `broken`",
         "The code has changed since",

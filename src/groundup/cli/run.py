@@ -93,7 +93,7 @@ def run(
         typer.Option(
             parser=whole_number(1),
             metavar="N",
-            help="How many seeds; by default all that the experiment reports.",
+            help="How many seeds; by default as many as take about a minute.",
         ),
     ] = None,
     seed: Annotated[
@@ -139,7 +139,7 @@ def run(
         if seed is not None:
             chosen: Sequence[int] = list(dict.fromkeys(seed))
         else:
-            chosen = reporting_seeds(loaded, seeds or len(loaded.seeds))
+            chosen = reporting_seeds(loaded, seeds or loaded.look)
         if used := sorted(set(chosen) & set(loaded.tuning_seeds)):
             words = ", ".join(map(str, used))
             status().print(f"Settings were chosen on seed {words}: no claim is judged by it.")
@@ -258,6 +258,11 @@ def _show(results: Results, store: Store, json: bool) -> None:
         print_json({**results_json(results), "report": str(path)})
         return
     show_results(results, output())
+    every, seen = set(results.experiment.seeds), set(results.outcomes)
+    if results.experiment.claims and seen < every:
+        name = results.experiment.name
+        words = f"{len(seen)} of {len(every)} seeds; `groundup verify {name}` takes all of them."
+        output().print(words, style="dim")
     print(shown(path))
 
 

@@ -4,7 +4,7 @@ What a file of this package needs to be one is told in `experiment`; it imports:
 
     from groundup.experiments import Claim, Results, Trial, Tuned
 
-and `digits` is an example. `groundup list` finds it; nothing is registered.
+and `foundations.digits` is an example. `groundup list` finds it; nothing is registered.
 """
 
 from .claims import Claim, Finding, judge

@@ -12,6 +12,7 @@ reads from top to bottom and needs no call that registers it:
 
     LESSON = 4                                   # place in the course; those without come last
     SEEDS = range(10)                            # what is reported
+    LOOK = 3                                     # how many of them `groundup run` takes
     TUNING_SEEDS = (100, 101, 102)               # what settings were chosen on; no seed is in both
 
     @dataclass
@@ -127,6 +128,7 @@ class Experiment:
         run: function of (config, seed, trial) that gives metrics by name.
         claims: what it tests.
         seeds: what is reported.
+        look: how many of them a first look takes; all by default.
         tuning_seeds: what settings were chosen on.
         tuned: how they were chosen.
         labels: words for the parts of metrics' names.
@@ -148,6 +150,7 @@ class Experiment:
     run: Callable[..., Mapping[str, float]]
     claims: tuple[Claim, ...]
     seeds: tuple[int, ...]
+    look: int
     tuning_seeds: tuple[int, ...]
     tuned: tuple[Tuned, ...]
     labels: Mapping[str, str]
@@ -269,7 +272,7 @@ def find(name: str) -> Entry:
 
     Example:
         >>> find("digits").module
-        'groundup.experiments.digits'
+        'groundup.experiments.foundations.digits'
     """
     known = {entry.name: entry for entry in entries()}
     if name in known:
@@ -306,7 +309,7 @@ def from_module(module: ModuleType, entry: Entry | None = None) -> Experiment:
         ExperimentError: what is missing or wrong in the module.
 
     Example:
-        >>> from groundup.experiments import digits
+        >>> from groundup.experiments.foundations import digits
         >>> from_module(digits).name
         'digits'
     """
@@ -334,6 +337,9 @@ def from_module(module: ModuleType, entry: Entry | None = None) -> Experiment:
             f"{where}: SEEDS {seeds} and TUNING_SEEDS {tuning}; expected different seeds, at least "
             "one to report, and none in both, since settings must not be judged on what chose them"
         )
+    look = getattr(module, "LOOK", len(seeds))
+    if look not in range(1, len(seeds) + 1):
+        raise ExperimentError(f"{where}.LOOK is {look}; expected 1 to {len(seeds)}, as SEEDS has")
     ranges: Mapping[str, tuple[float, float]] = getattr(module, "RANGES", {})
     for metric, pair in ranges.items():
         if len(pair) != 2 or not pair[0] < pair[1]:
@@ -351,6 +357,7 @@ def from_module(module: ModuleType, entry: Entry | None = None) -> Experiment:
         run=module.run,
         claims=claims,
         seeds=seeds,
+        look=look,
         tuning_seeds=tuning,
         tuned=tuned,
         labels=getattr(module, "LABELS", {}),
@@ -412,7 +419,7 @@ def code_version(module: str) -> str:
     program takes over what it computes.
 
     Example:
-        >>> len(code_version("groundup.experiments.digits"))
+        >>> len(code_version("groundup.experiments.foundations.digits"))
         12
     """
     seen: dict[str, str] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,12 +27,17 @@ from .runner import Results
 from .tables import metrics_table
 
 FORMAT = 1
+VERDICTS = ("holds", "holds in part", "refuted", "undecided")
 
 INTRODUCTION = """\
 # Results
 
 Every claim of every experiment, beside what was measured. `groundup verify` writes this page;
-nobody edits it.
+nobody edits it. A claim that does not hold stays here; neither thresholds nor settings are moved
+until it does.
+"""
+READING = """\
+## How to read it
 
 - **measured** is the median over the seeds and, in parentheses, the 95 % interval: Student's t
   for a mean over seeds (paired where two conditions are compared, of logarithms for a ratio),
@@ -42,7 +48,6 @@ nobody edits it.
   the claim's opposite is rejected. **holds in part**: the claimed direction is confirmed, the
   figure is not. **refuted**: the claim is rejected. **undecided**: these seeds neither confirm
   nor exclude it. **not measured**: there are no values.
-- A claim that does not hold stays here; neither thresholds nor settings are moved until it does.
 """
 
 
@@ -176,11 +181,52 @@ def markdown(records: Mapping[str, Mapping[str, Any]], entries: Iterable[Entry])
             f"{counts.total()} claims of {len(measured)} "
             f"experiment{'' if len(measured) == 1 else 's'}: {words}.\n"
         )
+        parts.append(_overview([item for _, item in measured]))
+    parts.append(READING)
     parts += [_experiment(entry, item) for entry, item in measured]
     if missing:
         parts.append("## Not measured yet\n")
         parts.append("\n".join(f"- `{entry.name}`: {entry.title}" for entry in missing) + "\n")
     return "\n".join(parts)
+
+
+def _overview(items: Iterable[Mapping[str, Any]]) -> str:
+    """A row for each experiment: how many of its claims have each verdict."""
+    rows = []
+    for item in items:
+        counts = Counter(claim["verdict"] for claim in item["claims"])
+        found = [str(counts[verdict] or "") for verdict in VERDICTS]
+        name = item["title"].partition(":")[0]
+        rows.append([f"[{name}](#{_anchor(item['title'])})", *found, f"`{item['command']}`"])
+    return table(["experiment", *VERDICTS, "command"], rows, "l" + "r" * len(VERDICTS) + "l")
+
+
+def _anchor(title: str) -> str:
+    """The name that Markdown gives to a heading.
+
+    Example:
+        >>> _anchor("Depth: 6 to 64, why?")
+        'depth-6-to-64-why'
+    """
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def _numbers(seeds: Sequence[int]) -> str:
+    """Numbers, those that follow each other shortened.
+
+    Example:
+        >>> _numbers([0, 1, 2, 3, 7]), _numbers([4, 5])
+        ('0 to 3, 7', '4, 5')
+    """
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ", ".join(
+        f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs
+    )
 
 
 def _experiment(entry: Entry, item: Mapping[str, Any]) -> str:
@@ -199,7 +245,7 @@ def how(entry: Entry, item: Mapping[str, Any]) -> str:
     if item["code"] != code_version(entry.module):
         old = " The code has changed since; the next verification measures it again."
     return (
-        f"`{item['command']}` ({len(seeds)} seeds: {', '.join(map(str, seeds))}; {item['date']}; "
+        f"`{item['command']}` ({len(seeds)} seeds: {_numbers(seeds)}; {item['date']}; "
         f"version of the code {item['code']}{'; ' if versions else ''}{versions}).{old}\n"
     )
 

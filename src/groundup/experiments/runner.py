@@ -295,6 +295,7 @@ def _anonymous(name: str) -> Experiment:
         run=dict,
         claims=(),
         seeds=(),
+        look=0,
         tuning_seeds=(),
         tuned=(),
         labels={},

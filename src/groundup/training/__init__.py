@@ -26,7 +26,15 @@ from .callbacks import (
 from .checkpoint import load_checkpoint, save_checkpoint
 from .evaluate import evaluate, predict
 from .fit import fit
+from .gradient_flow import LayerFlow, gradient_flow
 from .history import History
+from .landscape import (
+    Landscape,
+    PathPlane,
+    directions_of_path,
+    filter_normalised_direction,
+    loss_landscape,
+)
 from .metrics import accuracy, binary_accuracy, mean_absolute_error, top_k_accuracy
 from .precision import GradScaler
 from .run import Run
@@ -40,14 +48,21 @@ __all__ = [
     "GradScaler",
     "GradientStatistics",
     "History",
+    "Landscape",
+    "LayerFlow",
+    "PathPlane",
     "Progress",
     "Run",
     "Schedule",
     "accuracy",
     "binary_accuracy",
+    "directions_of_path",
     "evaluate",
+    "filter_normalised_direction",
     "fit",
+    "gradient_flow",
     "load_checkpoint",
+    "loss_landscape",
     "mean_absolute_error",
     "predict",
     "save_checkpoint",

@@ -12,9 +12,11 @@ Everything but `network` and `before_and_after` takes NumPy arrays, lists, or an
 """
 
 from .confusion import confusion_matrix, count_confusion
+from .contour import contours
 from .curves import curves
 from .figure import save, style, to_svg
 from .formula import Formula
+from .heatmap import heatmaps
 from .images import filters, image_grid
 from .network import before_and_after, network
 from .report import Block, Code, Plot, Report, Table
@@ -28,9 +30,11 @@ __all__ = [
     "Table",
     "before_and_after",
     "confusion_matrix",
+    "contours",
     "count_confusion",
     "curves",
     "filters",
+    "heatmaps",
     "image_grid",
     "network",
     "save",

@@ -37,6 +37,7 @@ from groundup.experiments import Claim, Results, Trial
 
 LESSON = 2  # R3.2
 SEEDS = range(50)
+LOOK = 12
 LABELS = {
     "right": "answers right (of 4)",
     "solved": "share of runs that learned it",

@@ -30,6 +30,7 @@ from groundup.experiments import Claim, Results, Trial
 
 LESSON = 3  # R3.3
 SEEDS = range(40)
+LOOK = 10
 LABELS = {
     "rows": "rows right (all outputs)",
     "learned": "share of runs with all rows right",

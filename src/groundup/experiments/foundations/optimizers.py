@@ -41,6 +41,7 @@ from groundup.training.run import Run as Training
 
 LESSON = 4  # R3.4
 SEEDS = range(10)
+LOOK = 4
 TUNING_SEEDS = (100, 101, 102)
 LABELS = {
     "parity": "steps to learn parity",
