@@ -1,0 +1,24 @@
+"""Whole models, each in one file, top to bottom."""
+
+from .bert import Bert, BertConfig, MaskedLanguageModel, TextClassifier, mean_pool
+from .cache import KeyValueCache, QuantizedCache
+from .encoder_decoder import Transformer, TransformerConfig
+from .gpt import GPT, GPTConfig, alibi_slopes
+from .llama import Llama, LlamaConfig
+
+__all__ = [
+    "GPT",
+    "Bert",
+    "BertConfig",
+    "GPTConfig",
+    "KeyValueCache",
+    "Llama",
+    "LlamaConfig",
+    "MaskedLanguageModel",
+    "QuantizedCache",
+    "TextClassifier",
+    "Transformer",
+    "TransformerConfig",
+    "alibi_slopes",
+    "mean_pool",
+]

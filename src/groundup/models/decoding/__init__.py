@@ -1,0 +1,27 @@
+"""From a model to text: greedy, sampled, by beams, streamed, speculated."""
+
+from .beam import Hypothesis, beam_search, length_penalty
+from .decoder import Decoder, Stepping, TranslationDecoder, check_prompts, decoder_of
+from .generate import generate, stream
+from .sampling import GREEDY, Sampling, choose, distribution, penalized
+from .speculative import Speculation, speculative_generate
+
+__all__ = [
+    "GREEDY",
+    "Decoder",
+    "Hypothesis",
+    "Sampling",
+    "Speculation",
+    "Stepping",
+    "TranslationDecoder",
+    "beam_search",
+    "check_prompts",
+    "choose",
+    "decoder_of",
+    "distribution",
+    "generate",
+    "length_penalty",
+    "penalized",
+    "speculative_generate",
+    "stream",
+]
