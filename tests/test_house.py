@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "groundup").rglob("*.py"))
 LONGEST = 600
-FLOORS = ["nn", "nn.functional", "optim", "training", "data", "viz"]
+FLOORS = ["nn", "nn.functional", "optim", "training", "data", "text", "viz"]
 
 # A file that holds pickled objects runs code when it is read.
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

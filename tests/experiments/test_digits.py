@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from groundup.experiments.foundations import digits
 from groundup.experiments.experiment import load
+from groundup.experiments.foundations import digits
 from groundup.experiments.report import write_report
 from groundup.experiments.runner import run_seeds, try_out
 from groundup.runs import Store

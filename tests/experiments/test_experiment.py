@@ -33,8 +33,8 @@ def test_own_and_foreign_experiments_are_listed_in_the_order_of_the_course():
 def test_listing_imports_no_experiment(laboratory):
     code = (
         "import sys; from groundup.experiments.experiment import entries; entries(); "
-        "print([m for m in ('groundup.experiments.foundations.digits', 'tinylab.line', 'matplotlib', "
-        "'scipy.stats', 'sklearn', 'optuna') if m in sys.modules])"
+        "print([m for m in ('groundup.experiments.foundations.digits', 'tinylab.line', "
+        "'matplotlib', 'scipy.stats', 'sklearn', 'optuna') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=laboratory, check=True

@@ -50,7 +50,7 @@ def test_every_line_tells_its_value_in_ink() -> None:
     svg = viz.to_svg(drawn)
     assert all(f">{text}<" in svg for text in written)
     assert all(label in svg for label in ("First", "Second", "Loss (nats)"))
-    assert svg == viz.to_svg(figure())
+    assert svg == viz.to_svg(drawn) == viz.to_svg(figure())
 
 
 def test_shades_rise_in_lightness_and_carry_black_text() -> None:

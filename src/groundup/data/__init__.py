@@ -1,4 +1,4 @@
-"""Data: sets of arrays and text, splits, a seeded loader, augmentation of small images.
+"""Data: sets of arrays and text, splits, a loader, augmentation, and maps of many dimensions.
 
 ::
 
@@ -15,10 +15,15 @@ from .augment import Compose, Noise, Rotate, Shift, rotate, shift
 from .dataset import Dataset, Subset, TensorDataset
 from .digits import Digits, load_digits
 from .loader import DataLoader, default_collate
+from .pca import PCA, pca
+from .source_code import code_words, standard_library
 from .split import random_split, split
 from .text import TextDataset, Vocabulary, read_text
+from .tsne import TSNE, tsne
 
 __all__ = [
+    "PCA",
+    "TSNE",
     "Compose",
     "DataLoader",
     "Dataset",
@@ -30,11 +35,15 @@ __all__ = [
     "TensorDataset",
     "TextDataset",
     "Vocabulary",
+    "code_words",
     "default_collate",
     "load_digits",
+    "pca",
     "random_split",
     "read_text",
     "rotate",
     "shift",
     "split",
+    "standard_library",
+    "tsne",
 ]

@@ -29,6 +29,8 @@ from .tables import MEDIANS, VERDICTS, Table, claims_table, metrics_table, numbe
 MOST_POINTS = 400
 """Of a line; more cannot be told apart in print."""
 MOST_PLOTS = 24
+MOST_LINES = 16
+"""In a plot; an experiment with more conditions draws what matters in its own sections."""
 
 # What the training callback `Record` logs besides a measure of the learning itself.
 _TECHNICAL = re.compile(
@@ -239,6 +241,7 @@ def learning_curves(several: Mapping[str, Results], store: Store) -> Curves:
     """A plot for each measure, with a line for each condition.
 
     Of several results there is a plot for each condition and measure, with a line for each of them.
+    A plot of more than `MOST_LINES` lines, which nobody could tell apart, is left out.
 
     Args:
         several: results by name; a single one may have an empty name.
@@ -271,7 +274,8 @@ def learning_curves(several: Mapping[str, Results], store: Store) -> Curves:
             labels[key] = results.experiment.labels.get(measure, label(words_of_loss))
             ranges[key] = results.experiment.possible(series)
     plots = []
-    for (plot, measure), drawn in list(found.items())[:MOST_PLOTS]:
+    readable = [(key, drawn) for key, drawn in found.items() if len(drawn) <= MOST_LINES]
+    for (plot, measure), drawn in readable[:MOST_PLOTS]:
         epochs = measure.startswith(("epoch_", "validation_"))
         steps, values = ({n: pair[i] for n, pair in drawn.items()} for i in (0, 1))
         positive = min(float(v.min()) for v in values.values()) > 0

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engine.dtypes import float64
-from ..engine.ops.creation import linspace, tensor
+from ..engine.ops.creation import linspace, tensor, zeros_like
 from ..engine.random import Generator
 from ..engine.tensor import Tensor
 from ..nn.functional_call import functional_call
@@ -144,21 +144,20 @@ def loss_landscape(
         raise ValueError("loss_landscape: no batch, expected at least one (*inputs, target)")
     x, y = (linspace(low, high, points, dtype=float64) for low, high in ends)
     first, second = directions
-    moved = [name for name in weights if name in first or name in second]
+    middle = {name: w.detach() for name, w in weights.items() if name in first or name in second}
 
-    def at(a: float, b: float) -> float:
-        place = {name: weights[name].detach() for name in moved}
-        for step, direction in ((a, first), (b, second)):
-            for name, way in direction.items():
-                place[name] = place[name] + step * way
+    def mean_loss(place: Direction) -> float:
         total, count = 0.0, 0
         for *inputs, target in batches:
             share = loss(functional_call(model, place, tuple(inputs)), target)
             total, count = total + share.item() * len(target), count + len(target)
         return total / count
 
+    surface = []
     with evaluating(model):
-        surface = [[at(a, b) for a in x.tolist()] for b in y.tolist()]
+        for b in y.tolist():
+            row = _moved(middle, b, second)
+            surface.append([mean_loss(_moved(row, a, first)) for a in x.tolist()])
     return Landscape(x, y, tensor(surface, dtype=float64))
 
 
@@ -191,7 +190,7 @@ def filter_normalised_direction(
     for name, parameter in model.named_parameters():
         weight = parameter.detach()
         if weight.dim() < 2:
-            direction[name] = weight * 0
+            direction[name] = zeros_like(weight)
             continue
         way = normal_(weight.clone(), generator=generator)
         norms = weight.flatten(1).norm(dim=1) / way.flatten(1).norm(dim=1)
@@ -244,6 +243,10 @@ def directions_of_path(model: Module, snapshots: Sequence[Mapping[str, Tensor]])
         tensor(rows @ ways[:2].T, dtype=float64),
         (float(shares[0]), float(shares[1])),
     )
+
+
+def _moved(place: Direction, step: float, direction: Direction) -> dict[str, Tensor]:
+    return {**place, **{name: place[name] + step * way for name, way in direction.items()}}
 
 
 def _check(direction: Direction, weights: Mapping[str, Tensor], model: Module) -> None:

@@ -20,6 +20,7 @@ from .heatmap import heatmaps
 from .images import filters, image_grid
 from .network import before_and_after, network
 from .report import Block, Code, Plot, Report, Table
+from .scatter import scatter
 
 __all__ = [
     "Block",
@@ -38,6 +39,7 @@ __all__ = [
     "image_grid",
     "network",
     "save",
+    "scatter",
     "style",
     "to_svg",
 ]
