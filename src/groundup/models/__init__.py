@@ -5,6 +5,7 @@ from .cache import KeyValueCache, QuantizedCache
 from .encoder_decoder import Transformer, TransformerConfig
 from .gpt import GPT, GPTConfig, alibi_slopes
 from .llama import Llama, LlamaConfig
+from .pretrained import load_pretrained
 
 __all__ = [
     "GPT",
@@ -20,5 +21,6 @@ __all__ = [
     "Transformer",
     "TransformerConfig",
     "alibi_slopes",
+    "load_pretrained",
     "mean_pool",
 ]
