@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import ast
 import doctest
+import json
 import re
 import shlex
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +143,7 @@ def test_numbers_in_the_picture_of_the_graph_are_computed() -> None:
 
 def test_the_first_table_has_the_figures_of_the_last_verification() -> None:
     """The README shows what `groundup verify digits` wrote."""
-    shown = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## ")[0]
     results = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
     rows = [line for line in shown.splitlines() if re.search(r"\d \(\d+\.\d+ to", line)]
     assert len(rows) == 3
@@ -149,6 +151,24 @@ def test_the_first_table_has_the_figures_of_the_last_verification() -> None:
         figure = row.split("|")[2].strip()
         assert f"| {figure} |" in results, f"{figure} is not on the page of results"
     verdicts = re.findall(r"\*\*(holds in part|holds|refuted|undecided|not measured)\*\*", shown)
-    section = results.split("groundup verify digits")[1].split("\n## ")[0]
+    section = results.split("groundup verify digits")[-1].split("\n## ")[0]
     table = re.findall(r"\*\*(holds in part|holds|refuted|undecided|not measured)\*\* \|", section)
     assert sorted(verdicts) == sorted(table)
+
+
+def test_the_readme_says_what_was_measured() -> None:
+    found = json.loads((ROOT / "docs/results.json").read_text(encoding="utf-8"))["experiments"]
+    known = {
+        (item["experiment"], claim["text"], claim["measured_text"], claim["verdict"])
+        for item in found
+        for claim in item["claims"]
+    }
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    course = text.partition("## The course")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \| ([\w ]+) \|$", course, re.M)
+    assert len(rows) >= 10
+    assert not set(rows) - known
+    counts = Counter(claim["verdict"] for item in found for claim in item["claims"])
+    numbers = tuple(map(int, re.findall(r"\d+", course.partition("Of ")[2].partition(":")[0])))
+    kinds = ("holds", "holds in part", "refuted", "undecided")
+    assert numbers == (counts.total(), *(counts[kind] for kind in kinds))

@@ -55,7 +55,7 @@ from groundup.experiments.foundations.recurrence import (
 from groundup.training import accuracy, predict
 
 LESSON = 7  # R3.7, R2.4, R2.10
-SEEDS = range(5)
+SEEDS = range(8)
 TUNING_SEEDS = (100, 101, 102)
 LOOK = 1
 LABELS = {
@@ -125,7 +125,7 @@ class Config:
     networks: tuple[str, ...] = USUAL + REMEMBERING
     near: dict[str, float] = field(
         default_factory=lambda: {
-            "RNN": 0.01, "GRU": 0.1, "LSTM": 0.001,
+            "RNN": 0.01, "GRU": 0.1, "LSTM": 0.003,
             "RNN-orthogonal": 0.003, "GRU-open": 0.03, "LSTM-open": 0.01,
         }
     )  # fmt: skip
