@@ -60,7 +60,7 @@ def test_the_nearest_right_name_is_told(wrong, right):
 def test_two_of_one_name_are_refused(laboratory, monkeypatch):
     twice = [*experiment._own(), *experiment._own()]
     monkeypatch.setattr(experiment, "_own", lambda: twice)
-    with pytest.raises(ExperimentError, match="two experiments are called 'backpropagation'"):
+    with pytest.raises(ExperimentError, match=r"two experiments are called '\w+'"):
         entries()
 
 
