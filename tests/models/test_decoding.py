@@ -104,6 +104,16 @@ def test_an_eight_bit_cache_is_near_the_whole_one() -> None:
     assert small.nbytes() == 2 * 2 * 2 * 8 * (4 + 4)
 
 
+def test_an_eight_bit_cache_writes_nearly_the_same_text() -> None:
+    model = llama()
+    decoder = Decoder(model, cache=QuantizedCache)
+    found = decoder.read([[1, 2, 3]])
+    exact = Decoder(model).read([[1, 2, 3]])
+    assert not gu.allclose(found, exact, atol=1e-7)
+    assert gu.allclose(found, exact, atol=0.05 * exact.std().item())
+    assert len(generate(decoder, [[1, 2, 3]], 8)[0]) == 8
+
+
 # How the next token is chosen
 
 

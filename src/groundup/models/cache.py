@@ -17,7 +17,7 @@ from typing import Any
 from ..engine.autograd import no_grad
 from ..engine.dtypes import int8, int64
 from ..engine.ops.arithmetic import where
-from ..engine.ops.creation import arange, as_tensor, ones, tensor, zeros
+from ..engine.ops.creation import arange, ones, tensor, zeros
 from ..engine.ops.shaping import cat
 from ..engine.tensor import Tensor
 
@@ -31,11 +31,12 @@ class KeyValueCache:
         heads: H, key-value heads of a layer.
         head_dim: D.
         capacity: C, tokens that there is room for; `reserve` makes more.
-        start: slot in which each sequence begins, shape (N,): the padding on its left. Default: 0.
         dtype: of the buffers; default: the default floating type.
 
     Attributes:
         filled: slots in use, an int64 scalar tensor.
+        start: slot in which each sequence begins, int64 of shape (N,): 0, or the padding on its
+            left, to be assigned.
 
     Raises:
         ValueError: a size below 1.
@@ -55,15 +56,14 @@ class KeyValueCache:
         heads: int,
         head_dim: int,
         capacity: int,
-        start: Tensor | None = None,
         dtype: Any = None,
     ) -> None:
         sizes = {"layers": layers, "batch": batch, "heads": heads, "head_dim": head_dim}
         for name, size in {**sizes, "capacity": capacity}.items():
             if size < 1:
                 raise ValueError(f"KeyValueCache: {name} is {size}, expected at least 1")
-        self.layers, self.batch, self.capacity = layers, batch, capacity
-        self.start = zeros(batch, dtype=int64) if start is None else as_tensor(start)
+        self.batch, self.capacity = batch, capacity
+        self.start = zeros(batch, dtype=int64)
         self.filled = tensor(0, dtype=int64)
         shape = (batch, heads, capacity, head_dim)
         self.buffers = [self._empty(shape, dtype) for _ in range(2 * layers)]
@@ -166,7 +166,7 @@ class QuantizedCache(KeyValueCache):
     what that does to accuracy).
 
     Args:
-        layers, batch, heads, head_dim, capacity, start: as for `KeyValueCache`.
+        layers, batch, heads, head_dim, capacity: as for `KeyValueCache`.
 
     Example:
         >>> cache = QuantizedCache(layers=1, batch=1, heads=1, head_dim=64, capacity=4)

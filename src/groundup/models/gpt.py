@@ -255,13 +255,15 @@ class GPT(nn.Module):
         bias = slopes * (keys - here).to(slopes.dtype)  # (H, T, S)
         return bias if allowed is None else bias.masked_fill(~allowed, -math.inf)
 
-    def make_cache(self, batch: int, capacity: int, start: Tensor | None = None) -> KeyValueCache:
+    def make_cache(
+        self, batch: int, capacity: int, kind: type[KeyValueCache] = KeyValueCache
+    ) -> KeyValueCache:
         """An empty cache that fits this model.
 
         Args:
             batch: sequences.
             capacity: tokens that there is room for.
-            start: slot in which each sequence begins, see `KeyValueCache`.
+            kind: `KeyValueCache`, or `QuantizedCache` for a quarter of the memory.
         """
         c = self.config
-        return KeyValueCache(c.num_layers, batch, c.num_heads, c.head_dim, capacity, start)
+        return kind(c.num_layers, batch, c.num_heads, c.head_dim, capacity)

@@ -247,13 +247,15 @@ class Llama(nn.Module):
         x = self.norm(x)
         return x @ self.token.weight.T if self.head is None else self.head(x)
 
-    def make_cache(self, batch: int, capacity: int, start: Tensor | None = None) -> KeyValueCache:
+    def make_cache(
+        self, batch: int, capacity: int, kind: type[KeyValueCache] = KeyValueCache
+    ) -> KeyValueCache:
         """An empty cache that fits this model.
 
         Args:
             batch: sequences.
             capacity: tokens that there is room for.
-            start: slot in which each sequence begins, see `KeyValueCache`.
+            kind: `KeyValueCache`, or `QuantizedCache` for a quarter of the memory.
         """
         c = self.config
-        return KeyValueCache(c.num_layers, batch, c.num_kv_heads, c.features, capacity, start)
+        return kind(c.num_layers, batch, c.num_kv_heads, c.features, capacity)

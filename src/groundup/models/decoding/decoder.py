@@ -57,6 +57,7 @@ class Decoder:
     Args:
         model: the model; it is put into evaluation mode.
         capacity: slots of the cache to begin with.
+        cache: `KeyValueCache`, or `QuantizedCache` for a quarter of the memory.
 
     Example:
         >>> from groundup.models import GPT, GPTConfig
@@ -66,9 +67,14 @@ class Decoder:
         ((2, 10), (2, 10), 28)
     """
 
-    def __init__(self, model: GPT | Llama, capacity: int = SMALLEST) -> None:
+    def __init__(
+        self,
+        model: GPT | Llama,
+        capacity: int = SMALLEST,
+        cache: type[KeyValueCache] = KeyValueCache,
+    ) -> None:
         self.model = model.eval()
-        self.capacity = capacity
+        self.capacity, self.kind = capacity, cache
         self._cache: KeyValueCache | None = None
         self._step = compile(self._one)
         self._length = 0
@@ -91,7 +97,7 @@ class Decoder:
         start = tensor([longest - len(prompt) for prompt in prompts], dtype=int64)
         cache = self._cache
         if cache is None or cache.batch != len(prompts):
-            cache = self._cache = self.model.make_cache(len(prompts), self.capacity)
+            cache = self._cache = self.model.make_cache(len(prompts), self.capacity, self.kind)
             self._step = compile(self._one)
         cache.filled.assign(0)
         cache.start.assign(start)

@@ -15,7 +15,7 @@ from ...text import AddedToken, Template, Tokenizer, load_tokenizer
 from .gguf import read_file
 from .huggingface import Model, read_folder
 
-PATTERNS = {
+CUTS = {
     "gpt-2": "gpt2",
     "gpt2": "gpt2",
     "default": "gpt2",
@@ -88,9 +88,9 @@ def tokenizer_of(file: GGUF) -> Tokenizer:
             f"{file.path}: a tokenizer of the kind {model!r}; supported is 'gpt2', byte-level BPE"
         )
     name = get("pre", str, "default")
-    if name not in PATTERNS:
+    if name not in CUTS:
         raise CheckpointError(
-            f"{file.path}: words are cut as {name!r} says; supported are {', '.join(PATTERNS)}"
+            f"{file.path}: words are cut as {name!r} says; supported are {', '.join(CUTS)}"
         )
     tokens, merges = get("tokens", list), get("merges", list)
     kinds = get("token_type", list, [1] * len(tokens))
@@ -111,7 +111,7 @@ def tokenizer_of(file: GGUF) -> Tokenizer:
         return Tokenizer.from_bpe(
             tokens,
             [(pair[0], pair[1]) for pair in pairs],
-            pattern=PATTERNS[name],
+            pattern=CUTS[name],
             special_tokens=added,
             template=template,
         )
