@@ -136,8 +136,9 @@ def embed(
             ids = [tokenizer.encode(lines[i]).ids for i in rows]
             longest = max(map(len, ids))
             if longest > encoder.config.context:
+                line = 1 + next(i for i, row in zip(rows, ids, strict=True) if len(row) == longest)
                 raise fail(
-                    f"{file}: line {rows[-1] + 1} has {longest:,} tokens, more than the model's "
+                    f"{file}: line {line} has {longest:,} tokens, more than the model's "
                     f"context of {encoder.config.context:,}; split it"
                 )
             tokens = tensor([[*row, *[0] * (longest - len(row))] for row in ids])

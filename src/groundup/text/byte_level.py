@@ -8,8 +8,6 @@ U+0100, U+0101, ... in their order, so that a space is "Ġ" and a line end "Ċ".
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 _PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 _OTHERS = [byte for byte in range(256) if byte not in set(_PRINTABLE)]
 
@@ -56,16 +54,6 @@ def as_bytes(token: str) -> bytes:
             bytes([BYTE_OF[c]]) if c in BYTE_OF else c.encode("utf-8", "surrogatepass")
             for c in token
         )
-
-
-def not_bytes(tokens: Iterable[str]) -> str | None:
-    """The first token with a character that stands for no byte; None if there is none.
-
-    Example:
-        >>> not_bytes(["Ġa", "b c"])
-        'b c'
-    """
-    return next((token for token in tokens if not BYTE_OF.keys() >= set(token)), None)
 
 
 def utf8(text: str) -> bytes:
