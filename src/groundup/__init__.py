@@ -25,6 +25,7 @@ from .engine.compiler.report.explain import explain
 from .engine.compiler.run import compile
 from .engine.compiler.trace.trace import TraceError
 from .engine.dtypes import (
+    bfloat16,
     float16,
     float32,
     float64,
@@ -208,6 +209,7 @@ __all__ = [
     "as_tensor",
     "autocast",
     "bernoulli",
+    "bfloat16",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",

@@ -260,6 +260,48 @@ def test_computed_index_out_of_range() -> None:
         call(gu.arange(3), gu.tensor([0, 2]))
 
 
+# Calls that do not look for changes
+
+
+def test_settled_reads_and_writes_state_and_does_not_look_at_python() -> None:
+    class Box:
+        scale = 2.0
+
+    total, box = gu.zeros(2), Box()
+
+    @gu.compile
+    def step(x: Any) -> Any:
+        total.assign(total + x * box.scale)
+        return total * 1
+
+    x = gu.ones(2)
+    quick = step.settled(x)
+    assert total.tolist() == [0, 0]  # nothing ran
+    assert quick(x).tolist() == [2, 2]
+    box.scale = 3.0
+    assert quick(x).tolist() == [4, 4]
+    assert step(x).tolist() == [7, 7]
+    total.array = np.full(2, 10, np.float32)  # other memory of the same shape
+    assert quick(x).tolist() == [12, 12]
+    assert total.tolist() == [12, 12]
+    total.array = np.zeros(3, np.float32)
+    with pytest.raises(RuntimeError, match="has changed its shape"):
+        quick(x)
+
+
+def test_settled_refuses_what_it_would_not_do() -> None:
+    weight = nn.Parameter(gu.ones(2))
+    x = gu.ones(2)
+    with pytest.raises(TypeError, match="tensors without gradients alone"):
+        gu.compile(lambda a: a).settled(2)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="each another one"):
+        gu.compile(lambda a, b: a + b).settled(x, x)
+    with pytest.raises(TypeError, match="require a gradient"):
+        gu.compile(lambda a: a * weight).settled(x)
+    with pytest.raises(TypeError, match="changes more than tensors"):
+        gu.compile(lambda a: a.add_(1)).settled(x)
+
+
 # Modes
 
 

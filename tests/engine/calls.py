@@ -145,6 +145,11 @@ def _lerp(draw: st.DrawFn) -> Call:
     return Call([draw(laid_out(draw(uniform(shape)))) for shape in draw(broadcastable(3))], {})
 
 
+@calls("barrier")
+def _barrier(draw: st.DrawFn) -> Call:
+    return Call([draw(laid_out(draw(uniform(shape)))) for shape in (draw(shapes()), ())], {})
+
+
 @calls("addcdiv")
 def _addcdiv(draw: st.DrawFn) -> Call:
     a, b, c, w = draw(broadcastable(4, max_dims=2))

@@ -12,6 +12,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from groundup.engine.dtypes import SUPPORTED, bfloat16
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int, ...]
 
@@ -29,6 +31,22 @@ def broadcastable(count: int, max_dims: int = 3) -> st.SearchStrategy[tuple[Shap
         num_shapes=count, max_dims=max_dims, min_side=0, max_side=3
     )
     return drawn.map(lambda found: found.input_shapes)
+
+
+def _without_nan(bits: Array) -> Array:
+    """The bfloat16 of these bits, with 0 for NaN."""
+    return np.where((bits & 0x7FFF) > 0x7F80, np.uint16(0), bits).view(bfloat16)
+
+
+def of_any_dtype(max_dims: int = 3, max_side: int = 4) -> st.SearchStrategy[Array]:
+    """Any values, NaN and infinities among them, in any dtype.
+
+    No NaN in bfloat16: NumPy's comparisons of arrays do not know it there.
+    """
+    shapes = hnp.array_shapes(min_dims=0, max_dims=max_dims, min_side=0, max_side=max_side)
+    known = st.sampled_from([dtype for dtype in SUPPORTED if dtype != bfloat16])
+    bits = hnp.arrays(np.uint16, shapes).map(_without_nan)
+    return hnp.arrays(known, shapes) | bits
 
 
 @st.composite

@@ -10,17 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from hypothesis.extra import numpy as hnp
 
 import groundup as gu
-from groundup.engine.dtypes import SUPPORTED
+from groundup.engine.dtypes import SUPPORTED, is_floating
+
+from .drawing import of_any_dtype
 
 DTYPES = {d.name: d for d in SUPPORTED}
 
-everything = hnp.arrays(
-    st.sampled_from(SUPPORTED), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
-)
-"""Any values, NaN and infinities among them, in any dtype."""
+everything = of_any_dtype()
 
 
 @pytest.mark.parametrize(
@@ -71,13 +69,13 @@ def test_promotion_with_scalars(tensor: str, other: Any, expected: str) -> None:
 def test_no_silent_float64(dtype: np.dtype) -> None:
     """R1.1: floating in, the same out; integers that turn into fractions become float32."""
     x = gu.ones(4, dtype=dtype)
-    wanted = dtype if dtype.kind == "f" else gu.float32
+    wanted = dtype if is_floating(dtype) else gu.float32
     for f in (gu.exp, gu.log, gu.sqrt, gu.tanh, gu.sigmoid, gu.erf, gu.sin, gu.rsqrt, gu.log1p):
         assert f(x).dtype == wanted, f.__name__
     assert (x / 2).dtype == (x / x).dtype == (1 / x).dtype == wanted
     assert x.softmax(0).dtype == x.log_softmax(0).dtype == x.logsumexp(0).dtype == wanted
     assert (x > 0).dtype == gu.bool
-    if dtype.kind == "f":
+    if is_floating(dtype):
         results = [x + 1, x * 2.5, x**2, x**0.5, x.sum(), x.mean(), x.std(), x.norm(), x.cumsum(0)]
         results += [x.prod(), x @ x, gu.einsum("i,i->", x, x), x.clamp(0, 1), x.round(), x.amax()]
         results += [gu.where(x > 0, x, 0.0), x.relu(), x.sort().values, gu.lerp(x, x, 0.5)]
@@ -93,6 +91,8 @@ def test_casts_are_those_of_numpy(array: np.ndarray, target: np.dtype) -> None:
         expected = array.astype(target)
         found = x.to(target)
     assert found.dtype == target
+    if target == gu.bfloat16:  # in which NumPy does not know NaN
+        found, expected = found.float(), expected.astype(np.float32)
     np.testing.assert_array_equal(found.array, expected)
     if target == array.dtype:
         assert found is x

@@ -22,19 +22,16 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
-from hypothesis.extra import numpy as hnp
 from safetensors.numpy import load_file, save_file
 
 import groundup as gu
 from groundup.engine import files
 from groundup.engine.dtypes import SUPPORTED
 
-from .drawing import laid_out
+from .drawing import laid_out, of_any_dtype
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-arrays = hnp.arrays(
-    st.sampled_from(SUPPORTED), hnp.array_shapes(min_dims=0, min_side=0, max_side=3)
-)
+arrays = of_any_dtype(max_side=3)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | names,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
@@ -156,9 +153,9 @@ def raw(header: object, body: bytes = b"") -> bytes:
     return struct.pack("<Q", len(text)) + text + body
 
 
-@pytest.mark.parametrize("kind", ["BF16", "U16", "U32", "U64", "C64", "F8_E4M3"])
+@pytest.mark.parametrize("kind", ["U16", "U32", "U64", "C64", "F8_E4M3"])
 def test_dtypes_that_we_do_not_have_are_named(path: Path, kind: str) -> None:
-    size = {"BF16": 2, "U16": 2, "U32": 4, "F8_E4M3": 1}.get(kind, 8)
+    size = {"U16": 2, "U32": 4, "F8_E4M3": 1}.get(kind, 8)
     tensor = {"dtype": kind, "shape": [1], "data_offsets": [0, size]}
     path.write_bytes(raw({"layer.weight": tensor}, bytes(size)))
     with pytest.raises(gu.CheckpointError, match=rf"'layer\.weight' has dtype {kind}.*F16, F32"):

@@ -51,8 +51,8 @@ NOT_DIFFERENTIABLE = (
     "bitwise_xor bitwise_not argmax argmin argsort any all floor_divide"
 )
 LINEAR = (
-    "neg add sub cast sum cumsum reshape permute expand sum_to flip slice unslice cat where index "
-    "index_add index_put gather scatter_add windows fold"
+    "neg add sub barrier cast sum cumsum reshape permute expand sum_to flip slice unslice cat "
+    "where index index_add index_put gather scatter_add windows fold"
 )
 """Linear in all floating inputs together."""
 BILINEAR = "mul matmul conv conv_input conv_weight"

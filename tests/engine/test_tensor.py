@@ -19,14 +19,11 @@ from hypothesis.extra import numpy as hnp
 import groundup as gu
 from groundup.engine.dtypes import SUPPORTED, as_dtype
 
-from .drawing import broadcastable, laid_out, shapes, uniform
+from .drawing import broadcastable, laid_out, of_any_dtype, shapes, uniform
 
 FLOATS = (gu.float16, gu.float32, gu.float64)
 
-everything = hnp.arrays(
-    st.sampled_from(SUPPORTED), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
-)
-"""Any values, NaN and infinities among them, in any dtype."""
+everything = of_any_dtype()
 
 
 # Creation

@@ -31,25 +31,55 @@ def strings(values: list[str]) -> bytes:
     return struct.pack("<IQ", 8, len(values)) + b"".join(map(text, values))
 
 
-def gguf(weights: dict[str, np.ndarray], entries: list[bytes]) -> bytes:
-    """A GGUF file of float32 tensors."""
+def q4_1(array: np.ndarray) -> bytes:
+    """Rows in blocks of 32: whole numbers up to 15 times a scale, plus the least."""
+    steps = array.reshape(-1, 32)
+    least, most = steps.min(axis=1), steps.max(axis=1)
+    scale = (most - least) / 15
+    q = np.rint((steps - least[:, None]) / np.where(scale, scale, 1)[:, None]).astype(np.uint8)
+    halves = np.stack([scale, least], axis=1).astype("<f2").view(np.uint8)
+    return np.concatenate([halves, q[:, :16] | q[:, 16:] << 4], axis=1).tobytes()
+
+
+def q8_0(array: np.ndarray) -> bytes:
+    """Rows in blocks of 32: whole numbers up to 127 times a scale."""
+    steps = array.reshape(-1, 32)
+    scale = np.abs(steps).max(axis=1, keepdims=True) / 127
+    q = np.rint(steps / np.where(scale, scale, 1)).astype(np.int8)
+    return np.concatenate([scale.astype("<f2").view(np.uint8), q.view(np.uint8)], axis=1).tobytes()
+
+
+PACKERS = {3: q4_1, 8: q8_0}
+"""By GGUF's number of the type."""
+
+
+def gguf(
+    weights: dict[str, np.ndarray], entries: list[bytes], packed: dict[str, int] | None = None
+) -> bytes:
+    """A GGUF file of float32 tensors, of which some may be packed, by the number of their type."""
     infos, data = b"", b""
     for name, array in weights.items():
         sizes = struct.pack(f"<{array.ndim}Q", *reversed(array.shape))
         infos += text(name) + struct.pack("<I", array.ndim) + sizes
-        infos += struct.pack("<IQ", 0, len(data))
-        data += array.astype("<f4").tobytes() + bytes(-array.nbytes % 32)
+        kind = (packed or {}).get(name, 0)
+        own = PACKERS[kind](array) if kind else array.astype("<f4").tobytes()
+        infos += struct.pack("<IQ", kind, len(data))
+        data += own + bytes(-len(own) % 32)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(weights), len(entries)) + b"".join(entries) + infos
     return head + bytes(-len(head) % 32) + data
 
 
-def small_gguf() -> tuple[Llama, bytes]:
-    """A model, and the file that holds it with a tokenizer and a chat template."""
+def small_gguf(packed: dict[str, int] | None = None, tied: bool = False) -> tuple[Llama, bytes]:
+    """A model, and the file that holds it with a tokenizer and a chat template.
+
+    Args:
+        packed: numbers of types by the beginnings of public names; the others are float32.
+        tied: the head shares the embedding's weights.
+    """
     gu.manual_seed(0)
     tokens = ["<s>", "<e>", *ALPHABET, "ab"]
-    model = Llama(
-        LlamaConfig(len(tokens), num_kv_heads=1, dim_feedforward=64, interleaved=True, **SIZES)
-    ).eval()
+    more = {"num_kv_heads": 1, "dim_feedforward": 64, "interleaved": True, "tied": tied}
+    model = Llama(LlamaConfig(len(tokens), **more, **SIZES)).eval()
     weights = {public_name(n, GGUF_LLAMA)[0]: p.numpy() for n, p in model.state_dict().items()}
 
     def number(key: str, value: int) -> bytes:
@@ -77,4 +107,10 @@ def small_gguf() -> tuple[Llama, bytes]:
             number("tokenizer.ggml.eos_token_id", 1),
             entry("tokenizer.chat_template", 8, text(TEMPLATE)),
         ],
+        {
+            n: k
+            for n, a in weights.items()
+            for b, k in (packed or {}).items()
+            if n.startswith(b) and a.ndim == 2
+        },
     )

@@ -13,6 +13,7 @@ import groundup as gu
 from groundup.models import (
     GPT,
     GPTConfig,
+    KeyValueCache,
     Llama,
     LlamaConfig,
     QuantizedCache,
@@ -114,6 +115,55 @@ def test_an_eight_bit_cache_writes_nearly_the_same_text() -> None:
     assert len(generate(decoder, [[1, 2, 3]], 8)[0]) == 8
 
 
+def test_attention_reaches_no_further_than_it_has_to_and_beyond_the_capacity_it_grows() -> None:
+    cache = gpt().make_cache(batch=1, capacity=512)
+    reached = []
+    for filled in (0, 60, 64, 127, 200, 511, 512):
+        cache.filled.assign(filled)
+        cache.reserve(1)
+        reached.append((cache.reach, cache.capacity, cache.mask(1).shape[-1]))
+    assert [reach for reach, _, _ in reached] == [64, 64, 128, 128, 256, 512, 1024]
+    assert all(reach == seen for reach, _, seen in reached)
+    assert [capacity for _, capacity, _ in reached] == [512] * 6 + [1024]
+
+
+@pytest.mark.parametrize("kind", [KeyValueCache, QuantizedCache])
+def test_a_step_copies_no_buffer(kind) -> None:
+    model = gpt(context=4096, num_layers=1)
+    cache = model.make_cache(1, 4096, kind)
+    step = gu.compile(lambda tokens: model(tokens, cache=cache))
+    with gu.no_grad():
+        step(gu.tensor([[1]]))
+        steps = gu.explain(step).to_dict()["programs"][0]["steps"]
+    written = [one["writes"] for one in steps if one["kind"] == "scatter"]
+    assert len(written) == 2 * (1 if kind is KeyValueCache else 2)
+    assert max(written) == 4 * 4 * (4 if kind is KeyValueCache else 1)  # heads, features, bytes
+
+
+def test_prompts_that_come_again_are_compiled_and_give_the_same_text() -> None:
+    model = gpt(context=64, num_layers=1)
+    decoder = Decoder(model)
+    prompts = [[1, 2, 3, 4, 5] * 4, [6]]
+    texts = [generate(decoder, prompts, 8) for _ in range(3)]
+    assert texts[0] == texts[1] == texts[2] == [greedily(model, prompt, 8) for prompt in prompts]
+    # 20 tokens are read in 32 slots; the rest of the context still has room.
+    assert len(generate(decoder, prompts)[0]) == 45
+
+
+def test_tokens_are_taken_back_across_a_change_of_reach() -> None:
+    model = gpt(context=200, num_layers=1)
+    decoder = Decoder(model)
+    prompt = [1, 2, 3] * 21
+    first = decoder.read([prompt])
+    after = decoder.extend([4, 5, 6, 1])
+    decoder.take_back(3)
+    with gu.no_grad():
+        whole = model(gu.tensor([[*prompt, 4, 2]]))
+    assert gu.allclose(first, whole[:, -3], atol=1e-3)
+    assert gu.allclose(after[0], whole[0, -2], atol=1e-3)
+    assert gu.allclose(decoder.step([2]), whole[:, -1], atol=1e-3)
+
+
 # How the next token is chosen
 
 
@@ -187,6 +237,11 @@ def test_each_text_of_a_batch_ends_by_itself() -> None:
     stop = [wholes[0][2]]
     expected = [text[: text.index(stop[0])] if stop[0] in text else text for text in wholes]
     assert generate(model, prompts, 8, stop=[stop]) == expected
+
+
+def test_what_is_no_distribution_is_refused() -> None:
+    with pytest.raises(ValueError, match="add up to nan"):
+        choose(gu.tensor([[1.0, math.nan]]), Sampling())
 
 
 def test_sampling_is_reproducible() -> None:

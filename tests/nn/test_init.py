@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -138,3 +139,31 @@ def test_layers_take_a_generator() -> None:
         a, b, c = make(gu.Generator(1)), make(gu.Generator(1)), make(gu.Generator(2))
         assert all(gu.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
         assert not any(gu.equal(p, q) for p, q in zip(a.parameters(), c.parameters(), strict=True))
+
+
+def test_skipping_leaves_tensors_and_random_numbers_alone() -> None:
+    """And only inside, only in this thread."""
+    gu.manual_seed(3)
+    x = gu.full((4, 4), 7.0)
+    ways = [
+        nn.init.uniform_, nn.init.normal_, nn.init.trunc_normal_, nn.init.zeros_, nn.init.ones_,
+        nn.init.xavier_uniform_, nn.init.xavier_normal_, nn.init.kaiming_uniform_,
+        nn.init.kaiming_normal_, nn.init.orthogonal_,
+    ]  # fmt: skip
+    elsewhere = gu.full((4, 4), 7.0)
+    with nn.init.skip():
+        for way in ways:
+            assert way(x) is x
+        nn.init.constant_(x, 2.0)
+        nn.Linear(4, 4)
+        thread = threading.Thread(target=nn.init.zeros_, args=(elsewhere,))
+        thread.start()
+        thread.join()
+    assert x.tolist() == [[7.0] * 4] * 4
+    assert elsewhere.tolist() == [[0.0] * 4] * 4
+    drawn = gu.rand(2)
+    gu.manual_seed(3)
+    assert gu.equal(drawn, gu.rand(2))
+    with pytest.raises(KeyError), nn.init.skip():
+        raise KeyError
+    assert nn.init.zeros_(x).tolist() == [[0.0] * 4] * 4

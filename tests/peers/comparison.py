@@ -22,7 +22,7 @@ import groundup as gu
 
 torch = pytest.importorskip("torch")
 
-PRECISION = {"float64": 1e-9, "float32": 2e-5, "float16": 2e-3}
+PRECISION = {"float64": 1e-9, "float32": 2e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
 """Agreement relative to the largest magnitude (or to 1, whichever is larger)."""
 SECOND = 100
 """By how much the second derivatives may lie further apart than values and gradients."""
@@ -112,14 +112,16 @@ def assert_close(ours: gu.Tensor, theirs: Any, what: str, tolerance: float = 1.0
         what: named in the message of a failure.
         tolerance: multiplies ``PRECISION``.
     """
-    expected = theirs.detach().numpy(force=True)
-    found = ours.array
-    assert found.shape == expected.shape, f"{what}: shape {found.shape}, expected {expected.shape}"
-    assert found.dtype == expected.dtype, f"{what}: dtype {found.dtype}, expected {expected.dtype}"
+    shape, dtype = tuple(theirs.shape), name_of(theirs.dtype)
+    assert ours.shape == shape, f"{what}: shape {ours.shape}, expected {shape}"
+    assert ours.dtype.name == dtype, f"{what}: dtype {ours.dtype}, expected {dtype}"
+    if dtype == "bfloat16":  # which NumPy does not know
+        ours, theirs = ours.float(), theirs.float()
+    found, expected = ours.array, theirs.detach().numpy(force=True)
     if found.dtype.kind != "f":
         np.testing.assert_array_equal(found, expected, err_msg=what)
         return
-    relative = PRECISION[found.dtype.name] * tolerance
+    relative = PRECISION[dtype] * tolerance
     finite = np.abs(expected[np.isfinite(expected)])
     scale = max(1.0, float(finite.max())) if finite.size else 1.0
     np.testing.assert_allclose(found, expected, relative, relative * scale, err_msg=what)
@@ -223,6 +225,9 @@ def _random_like(x: Any, rng: np.random.Generator) -> tuple[Any, gu.Tensor]:
     """The same random numbers as a tensor of theirs and of ours, both requiring a gradient."""
     dtype = x.dtype.name if isinstance(x, gu.Tensor) else name_of(x.dtype)
     values = np.asarray(rng.standard_normal(tuple(x.shape)), dtype)
+    if dtype == "bfloat16":  # which PyTorch takes from no array
+        theirs = torch.tensor(values.astype(np.float32)).bfloat16().requires_grad_()
+        return theirs, gu.tensor(values, requires_grad=True)
     return torch.tensor(values, requires_grad=True), gu.tensor(values, requires_grad=True)
 
 

@@ -26,7 +26,7 @@ EXPECTED = """
     Tensor.contiguous Tensor.div_ Tensor.double Tensor.expand Tensor.expand_as Tensor.fill_
     Tensor.float Tensor.half Tensor.int Tensor.item Tensor.long Tensor.mT Tensor.masked_fill_
     Tensor.mm Tensor.mul_ Tensor.normal_ Tensor.pow_ Tensor.repeat Tensor.sub_ Tensor.to
-    Tensor.unfold Tensor.uniform_ Tensor.view Tensor.view_as Tensor.zero_
+    Tensor.unfold Tensor.uniform_ Tensor.view Tensor.view_as Tensor.zero_ Tensor.bfloat16
     abs add all allclose amax amin any arange argmax argmin argsort bernoulli bitwise_and
     bitwise_not bitwise_or bitwise_xor cat ceil chunk clamp clone cos cumsum diagonal div dot
     einsum empty empty_like eq equal erf exp expm1 eye flatten flip floor floor_divide full
@@ -67,6 +67,7 @@ ELSEWHERE = {
     "tests/nn/test_losses.py": """
         F.focal_loss F.gaussian_kl F.info_nce F.multiclass_focal_loss F.reconstruction_loss
     """,
+    "tests/nn/test_masks.py": "F.alibi F.alibi_slopes F.sliding_window",
     "tests/peers/test_dtypes.py": """
         get_default_dtype promote_types result_type set_default_dtype
     """,

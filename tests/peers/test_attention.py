@@ -50,6 +50,25 @@ def test_scaled_dot_product_attention(
     assert reached == 2
 
 
+@pytest.mark.parametrize("shared", [1, 2, 4])
+@pytest.mark.parametrize("mask", ["none", "causal", "boolean", "floating", "each head"])
+def test_grouped_queries(shared: int, mask: str) -> None:
+    q = random(2, 4, 5, 3)
+    k, v = random(2, shared, 5, 3, seed=1), random(2, shared, 5, 7, seed=2)
+    given = {
+        "boolean": boolean(2, 1, 5, 5),
+        "floating": random(5, 5, seed=3),
+        "each head": boolean(2, 4, 5, 5),
+    }.get(mask)
+    reached = compare(
+        F.scaled_dot_product_attention,
+        torch.nn.functional.scaled_dot_product_attention,
+        (q, k, v, given),
+        {"is_causal": mask == "causal", "enable_gqa": True},
+    )
+    assert reached == 2
+
+
 def layers(embed_dim: int, heads: int, **how: Any) -> tuple[nn.Module, Any]:
     torch.manual_seed(0)
     theirs = torch.nn.MultiheadAttention(embed_dim, heads, **how)

@@ -10,6 +10,7 @@ import pytest
 import groundup as gu
 from groundup.models.decoding import generate
 from groundup.models.pretrained import read_folder, write_folder
+from groundup.models.pretrained.huggingface import build, public_config
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -21,6 +22,12 @@ SMALL = {
 NO_ENDS = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
 LLAMA = SMALL | NO_ENDS | {"num_key_value_heads": 2}
 ROPE = {"rope_theta": 500.0, "rope_type": "default"}
+
+
+def scaled(**how):
+    return transformers.LlamaConfig(**LLAMA, rope_parameters={"rope_theta": 500.0, **how})
+
+
 CAUSAL = {
     "gpt2": lambda: transformers.GPT2Config(
         vocab_size=50, n_positions=24, n_embd=32, n_layer=2, n_head=4, resid_pdrop=0.0,
@@ -28,6 +35,19 @@ CAUSAL = {
     ),
     "llama": lambda: transformers.LlamaConfig(**LLAMA, rope_parameters=ROPE),
     "llama-tied": lambda: transformers.LlamaConfig(**LLAMA, tie_word_embeddings=True, head_dim=6),
+    "llama-linear": lambda: scaled(rope_type="linear", factor=4.0),
+    "llama-yarn": lambda: scaled(
+        rope_type="yarn", factor=4.0, original_max_position_embeddings=6, beta_fast=0.6,
+        beta_slow=0.1,
+    ),
+    "llama-yarn-mscale": lambda: scaled(
+        rope_type="yarn", factor=3.0, original_max_position_embeddings=8, mscale=0.7,
+        mscale_all_dim=0.2, truncate=False, beta_fast=0.9, beta_slow=0.2,
+    ),
+    "llama-llama3": lambda: scaled(
+        rope_type="llama3", factor=4.0, original_max_position_embeddings=6, low_freq_factor=0.2,
+        high_freq_factor=0.9,
+    ),
     "mistral": lambda: transformers.MistralConfig(**LLAMA, sliding_window=4),
     "qwen2": lambda: transformers.Qwen2Config(**LLAMA),
 }  # fmt: skip
@@ -93,6 +113,40 @@ def test_padding_and_generation_of_decoders(name: str, tmp_path: Path) -> None:
             )  # fmt: skip
         expected.append(out[0, len(prompt) :].tolist())
     assert generate(ours, prompts, 8) == expected
+
+
+@pytest.mark.parametrize("kind", ["linear", "yarn", "llama3"])
+def test_rotary_frequencies_at_public_sizes(kind: str) -> None:
+    public = {
+        "linear": {"factor": 4.0},
+        "yarn": {"factor": 4.0, "original_max_position_embeddings": 32768},
+        "llama3": {
+            "factor": 8.0, "original_max_position_embeddings": 8192, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+        },
+    }  # fmt: skip
+    rope = {"rope_theta": 500000.0, "rope_type": kind, **public[kind]}
+    config = transformers.LlamaConfig(
+        hidden_size=512, num_attention_heads=4, max_position_embeddings=131072, rope_parameters=rope
+    )
+    expected, attention = transformers.modeling_rope_utils.ROPE_INIT_FUNCTIONS[kind](config)
+    sizes = {"vocab_size": 9, "intermediate_size": 8, "num_hidden_layers": 1, "rms_norm_eps": 1e-5}
+    mine = build({**config.to_dict(), **sizes, "max_position_embeddings": 16}, "config.json")
+    for c in (mine.config, build(public_config(mine), "written again").config):
+        assert c.rope_base == 500000.0
+        found = c.rope_scaling.frequencies(128, c.rope_base).numpy()
+        np.testing.assert_allclose(found, expected.numpy(), 2e-6)
+        assert c.rope_scaling.attention == pytest.approx(attention)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 6, 8, 12])
+def test_alibi_is_that_of_bloom(heads: int) -> None:
+    theirs = transformers.models.bloom.modeling_bloom.build_alibi_tensor(
+        torch.ones(1, 7), heads, torch.float32
+    )  # what is added to a row may differ by a constant: softmax does not see it
+    found = gu.nn.functional.alibi(gu.tensor([6]), gu.arange(7), heads).numpy()
+    expected = theirs.numpy().reshape(heads, 1, 7)
+    np.testing.assert_allclose(found, expected - expected[..., -1:], 1e-5, 1e-6)
 
 
 def test_bert_with_padding_and_types(tmp_path: Path) -> None:

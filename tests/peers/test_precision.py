@@ -1,6 +1,6 @@
 """R2.8: mixed precision beside PyTorch's: dtypes and values under autocast, the scaler's course.
 
-PyTorch's reference is its autocast of the CPU in float16.
+PyTorch's reference is its autocast of the CPU, in float16 and in bfloat16.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from tests.peers.comparison import name_of  # noqa: E402
 
 torch.set_num_threads(1)
 F, TF = nn.functional, torch.nn.functional
-CLOSE = {"rtol": 4e-3, "atol": 4e-3}
-"""Eight roundings to float16 of numbers around 1."""
+CLOSE = {
+    "float16": {"rtol": 4e-3, "atol": 4e-3},
+    "bfloat16": {"rtol": 3.2e-2, "atol": 3.2e-2},
+}
+"""Eight roundings to 16 bits of numbers around 1."""
 LABELS = [0, 1, 2, 3]
 
 # Functions of the library, its ``nn.functional`` and a matrix (4, 4) of numbers from 0.1 to 1.1.
@@ -115,24 +118,28 @@ FUNCTIONS: dict[str, Function] = {
 
 
 CASES = [
-    (name, dtype)
+    (name, dtype, low)
+    for low in CLOSE
     for name in FUNCTIONS
-    for dtype in ("float16", "float32", "float64")
+    for dtype in (low, "float32", "float64")[: 3 if low == "float16" else 2]
     # PyTorch wants the parameters of a normalisation in float64 too.
     if dtype != "float64" or not name.startswith(("layer", "rms", "group", "batch"))
 ]
 
 
-@pytest.mark.parametrize(("name", "dtype"), CASES)
-def test_dtype_and_values_of_results(name: str, dtype: str) -> None:
-    values = (np.random.default_rng(1).random((4, 4)) + 0.1).astype(dtype)
-    with torch.autocast("cpu", dtype=torch.float16), warnings.catch_warnings():
+@pytest.mark.parametrize(("name", "dtype", "low"), CASES)
+def test_dtype_and_values_of_results(name: str, dtype: str, low: str) -> None:
+    values = np.random.default_rng(1).random((4, 4)) + 0.1
+    with torch.autocast("cpu", dtype=getattr(torch, low)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")
-        theirs = FUNCTIONS[name](torch, TF, torch.from_numpy(values))
-    with gu.autocast("cpu", dtype=gu.float16):
-        ours = FUNCTIONS[name](gu, F, gu.from_numpy(values))
+        theirs = FUNCTIONS[name](torch, TF, torch.from_numpy(values).to(getattr(torch, dtype)))
+    with gu.autocast("cpu", dtype=low):
+        ours = FUNCTIONS[name](gu, F, gu.from_numpy(values).to(dtype))
     assert ours.dtype.name == name_of(theirs.dtype)
-    tolerance = CLOSE if ours.dtype == gu.float16 or dtype == "float16" else {"rtol": 1e-5}
+    rounded = [kind for kind in (ours.dtype.name, dtype) if kind in CLOSE]
+    tolerance = (
+        CLOSE[max(rounded, key=lambda kind: CLOSE[kind]["rtol"])] if rounded else {"rtol": 1e-5}
+    )
     np.testing.assert_allclose(ours.double().numpy(), theirs.double().numpy(), **tolerance)
 
 

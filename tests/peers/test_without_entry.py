@@ -146,7 +146,8 @@ def test_methods_are_the_functions_that_were_compared() -> None:
         for name in vars(gu)
         if not name.startswith("_") and callable(getattr(gu.Tensor, name, None))
     }
-    apart = {"bool", "double", "float", "half", "int", "long", "grad"}  # dtypes, and the gradient
+    dtypes = {"bfloat16", "bool", "double", "float", "half", "int", "long"}
+    apart = dtypes | {"grad"}  # of a tensor, and the function
     assert len(shared) > 100
     for name in shared - apart:
         assert getattr(gu, name) is getattr(gu.Tensor, name), name

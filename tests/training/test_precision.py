@@ -250,6 +250,31 @@ def test_the_loop_is_the_loop_that_one_would_write(task) -> None:
     assert {p.dtype for p in a.model.parameters()} == {gu.float32}
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_bfloat16_is_computed_without_a_scale(task, compile: bool) -> None:
+    a, b = task(), task()
+    history = fit(
+        a.model, steep, a.optimizer, a.data, epochs=1, seed=1, precision="bfloat16", compile=compile
+    )
+    gu.manual_seed(1)
+    losses = []
+    for x, y in b.data:
+        b.optimizer.zero_grad()
+        with gu.autocast(dtype=gu.bfloat16):
+            output = b.model(x)
+            loss = steep(output, y)
+        assert (output.dtype, loss.dtype) == (gu.bfloat16, gu.float32)
+        loss.backward()
+        b.optimizer.step()
+        losses.append(loss.item())
+    if compile:
+        np.testing.assert_allclose(history.steps["loss"], losses, rtol=0.02)
+    else:
+        assert a.weights() == b.weights()
+        assert history.steps["loss"] == losses
+    assert {p.dtype for p in a.model.parameters()} == {gu.float32}
+
+
 @pytest.mark.parametrize("accumulate", [1, 4])
 def test_resuming_after_any_step(task, tmp_path: Path, accumulate: int) -> None:
     def train(seed: int = 0, path: Path | None = None, crash: int = 0, **arguments: Any):
@@ -316,7 +341,7 @@ def test_validation_is_in_float32(task) -> None:
 
 
 def test_an_unknown_precision_is_named(task) -> None:
-    with pytest.raises(ValueError, match="precision 'half'; expected 'float32' or 'float16'"):
+    with pytest.raises(ValueError, match="precision 'half'; expected 'float32', 'float16' or"):
         fit(*task(), epochs=1, precision="half")
 
 
@@ -334,7 +359,7 @@ def test_a_network_learns_as_well_as_in_float32() -> None:
     held_out = [glyphs(2000, seed=1)]
     batches = [(x[i : i + 50], y[i : i + 50]) for i in range(0, 1000, 50)]
     found = {}
-    for precision in ("float32", "float16"):
+    for precision in ("float32", "float16", "bfloat16"):
         gu.manual_seed(0)
         model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
         adam = optim.Adam(model.parameters(), lr=0.003)
@@ -343,3 +368,4 @@ def test_a_network_learns_as_well_as_in_float32() -> None:
         assert history.epochs["loss"][-1] < 0.3 * history.epochs["loss"][0]
     assert found["float32"] > 0.85
     assert abs(found["float16"] - found["float32"]) < 0.01
+    assert abs(found["bfloat16"] - found["float32"]) < 0.01

@@ -19,6 +19,7 @@ from .pca import PCA, pca
 from .source_code import code_words, standard_library
 from .split import random_split, split
 from .text import TextDataset, Vocabulary, read_text
+from .token_file import RandomWindows, TokenFile, token_dtype, write_tokens
 from .tsne import TSNE, tsne
 
 __all__ = [
@@ -29,11 +30,13 @@ __all__ = [
     "Dataset",
     "Digits",
     "Noise",
+    "RandomWindows",
     "Rotate",
     "Shift",
     "Subset",
     "TensorDataset",
     "TextDataset",
+    "TokenFile",
     "Vocabulary",
     "code_words",
     "default_collate",
@@ -45,5 +48,7 @@ __all__ = [
     "shift",
     "split",
     "standard_library",
+    "token_dtype",
     "tsne",
+    "write_tokens",
 ]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..engine.base import wrap
+from ..engine.dtypes import is_floating
 from ..engine.tensor import Tensor
 
 
@@ -108,5 +109,5 @@ def table(x: ArrayLike | Tensor, caller: str) -> tuple[NDArray[np.float64], np.d
         raise ValueError(
             f"{caller}: point {row} has a NaN or an infinity; remove or replace such points"
         )
-    floating = isinstance(x, Tensor | np.ndarray) and given.dtype.kind == "f"
+    floating = isinstance(x, Tensor | np.ndarray) and is_floating(given.dtype)
     return points, given.dtype if floating else np.dtype(np.float32)

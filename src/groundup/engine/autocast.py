@@ -1,19 +1,21 @@
-"""Mixed precision: matrix products in float16, everything else as precise as its inputs.
+"""Mixed precision: matrix products in 16 bits, everything else as precise as its inputs.
 
 Micikevicius et al., "Mixed Precision Training" (2018). Parameters stay in float32 (the "master
-weights" of the paper); a matrix product takes float16 copies of them and of its inputs, so what is
+weights" of the paper); a matrix product takes 16-bit copies of them and of its inputs, so what is
 saved for the backward pass takes half the memory. The copies are recorded like any operation, so
-gradients come back in float32. Small gradients would vanish in float16: scale the loss with
-``training.GradScaler``.
+gradients come back in float32.
+
+    float16     11 bits of precision, 6e-8 to 65504     small gradients vanish: ``GradScaler``
+    bfloat16     8 bits of precision, 9e-41 to 3e38     no scaling (Kalamkar et al., 2019)
 
 Which operation computes in what is PyTorch's list for the CPU:
 
-    float16     matmul, linear, einsum, convolution and its transpose, attention through them
+    16 bits     matmul, linear, einsum, convolution and its transpose, attention through them
     float32     losses, prod
     as given    all others; operands of two dtypes meet in the wider one
 
-Float16 is only ever how numbers are stored between operations. Within one, products, sums and
-means, softmax, normalisation, exponentials and powers are computed in float32 and rounded once.
+The 16-bit types are only ever how numbers are stored between operations. Within one, products, sums
+and means, softmax, normalisation, exponentials and powers are computed in float32 and rounded once.
 float64 and integers are left alone.
 """
 
@@ -25,7 +27,7 @@ from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from .base import Cast, TensorBase, mode, tick
-from .dtypes import DType, as_dtype, float16, float32
+from .dtypes import HALVES, DType, as_dtype, bfloat16, float16, float32
 from .primitives.elementwise import cast
 
 P = ParamSpec("P")
@@ -33,19 +35,19 @@ R = TypeVar("R")
 
 
 class autocast:
-    """Compute matrix products in float16, as a context or as a decorator.
+    """Compute matrix products in float16 or bfloat16, as a context or as a decorator.
 
     For the forward pass and the loss; call ``backward`` outside, where it makes no difference to
     the result. A parameter is converted once and its copy used again until the context ends or the
     parameter is changed.
 
     Saves memory, not time: NumPy and the linear-algebra libraries under it have no products of
-    float16, so each is computed in float32 and the conversions come on top. On a processor without
-    float16 arithmetic expect it to be slower than float32.
+    16-bit types, so each is computed in float32 and the conversions come on top. Expect it to be
+    slower than float32.
 
     Args:
         device_type: "cpu", accepted so that scripts written for several devices run.
-        dtype: float16, the only floating type of NumPy below float32.
+        dtype: float16 or bfloat16.
         enabled: false computes as without the context, also inside another one.
 
     Raises:
@@ -66,18 +68,18 @@ class autocast:
     ) -> None:
         if device_type != "cpu":
             raise ValueError(f"autocast: device {device_type!r}: groundup computes on the 'cpu'")
-        if as_dtype(dtype) != float16:
+        self.dtype = as_dtype(dtype)
+        if self.dtype.char not in HALVES:
             raise ValueError(
-                f"autocast: dtype {as_dtype(dtype).name}; NumPy has one floating type below "
-                "float32, use float16"
+                f"autocast: dtype {self.dtype.name}; expected one of 16 bits, float16 or bfloat16"
             )
         self.enabled = enabled
         self.before: list[tuple[DType | None, dict[int, Cast] | None]] = []
 
     def __enter__(self) -> None:
         self.before.append((mode.autocast, mode.casts))
-        mode.autocast = float16 if self.enabled else None
-        if mode.casts is None:
+        mode.autocast = self.dtype if self.enabled else None
+        if mode.casts is None or mode.autocast != self.before[-1][0]:
             mode.casts = {}
 
     def __exit__(self, *_: object) -> None:
@@ -88,7 +90,7 @@ class autocast:
 
         @functools.wraps(function)
         def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-            with type(self)(enabled=self.enabled):
+            with type(self)(dtype=self.dtype, enabled=self.enabled):
                 return function(*args, **kwargs)
 
         return inside
@@ -109,16 +111,19 @@ def restored(dtype: DType | None) -> Iterator[None]:
         mode.autocast, mode.casts = before
 
 
+_LOWERED = (float16, bfloat16, float32)
+
+
 def lowered(tensors: tuple[Any, ...], dtype: DType) -> tuple[Any, ...]:
-    """Tensors in the dtype of products, if that is narrower than theirs and none is wider still.
+    """Tensors in the dtype of products, unless one is not floating or of float64.
 
     Example:
         >>> [x.dtype.name for x in lowered((gu.ones(2), gu.ones(2).half()), gu.float16)]
         ['float16', 'float16']
     """
-    if any(x.array.dtype not in (float32, dtype) for x in tensors):
+    if any(x.array.dtype not in _LOWERED for x in tensors):
         return tensors
-    return tuple([_copy(x, dtype) if x.array.dtype == float32 else x for x in tensors])
+    return tuple([x if x.array.dtype == dtype else _copy(x, dtype) for x in tensors])
 
 
 def _copy(x: Any, dtype: DType) -> Any:
@@ -139,7 +144,7 @@ def _copy(x: Any, dtype: DType) -> Any:
 
 
 def in_float32(function: Callable[P, R]) -> Callable[P, R]:
-    """A function whose float16 arguments become float32 under ``autocast``.
+    """A function whose 16-bit arguments become float32 under ``autocast``.
 
     Example:
         >>> @in_float32
@@ -162,11 +167,11 @@ def in_float32(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def widened(x: Any) -> Any:
-    """A float16 tensor as float32; anything else as it is.
+    """A float16 or bfloat16 tensor as float32; anything else as it is.
 
     Example:
         >>> widened(gu.ones(2).half()).dtype
         dtype('float32')
     """
-    half = isinstance(x, TensorBase) and x.array.dtype == float16
+    half = isinstance(x, TensorBase) and x.array.dtype.char in HALVES
     return cast(x, dtype=float32) if half else x

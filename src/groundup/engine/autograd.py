@@ -21,6 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from .base import Array, describe, fresh, mode, wrap
+from .dtypes import FLOATING
 from .primitive import Node, Primitive
 from .primitives.shape import sum_to
 from .tensor import Tensor
@@ -128,7 +129,7 @@ def detect_anomaly() -> Iterator[None]:
     def check(
         primitive: Primitive, inputs: tuple[Tensor, ...], _static: dict[str, Any], out: Tensor
     ) -> None:
-        if out.array.dtype.kind != "f" or np.isfinite(out.array).all():
+        if out.array.dtype.kind not in FLOATING or np.isfinite(out.array).all():
             return
         nans, infinities = int(np.isnan(out.array).sum()), int(np.isinf(out.array).sum())
         found = [
@@ -136,7 +137,8 @@ def detect_anomaly() -> Iterator[None]:
             for count, name, plural in ((nans, "NaN", "s"), (infinities, "infinity", ""))
             if count
         ]
-        finite = all(x.array.dtype.kind != "f" or np.isfinite(x.array).all() for x in inputs)
+        floating = [x.array for x in inputs if x.array.dtype.kind in FLOATING]
+        finite = all(np.isfinite(array).all() for array in floating)
         given = ", ".join(f"{x.array.shape} {x.array.dtype.name}" for x in inputs)
         raise FloatingPointError(
             f"{primitive.name}({given}) produced {' and '.join(found)}; its inputs were "

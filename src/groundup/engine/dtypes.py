@@ -1,6 +1,8 @@
 """Element types and the rules that decide the type of a result.
 
-A dtype is a NumPy dtype under PyTorch's name. Promotion follows PyTorch rather than NumPy:
+A dtype is a NumPy dtype under PyTorch's name. NumPy has no bfloat16, so that is the one of
+``ml_dtypes``: a float32 without its last 16 bits, as wide in range, and precise to 2 or 3 digits.
+Promotion follows PyTorch rather than NumPy:
 
 1. Types fall into three categories, ``bool < integer < floating``; the higher category wins,
 whatever
@@ -15,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
 import numpy as np
 
 if TYPE_CHECKING:
@@ -30,13 +33,20 @@ int16 = np.dtype(np.int16)
 int32 = np.dtype(np.int32)
 int64 = np.dtype(np.int64)
 float16 = np.dtype(np.float16)
+bfloat16: DType = np.dtype(ml_dtypes.bfloat16)
 float32 = np.dtype(np.float32)
 float64 = np.dtype(np.float64)
 
-SUPPORTED = (bool_, uint8, int8, int16, int32, int64, float16, float32, float64)
+SUPPORTED = (bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64)
+
+FLOATING = "fV"
+"""The kinds of floating dtypes; V is what NumPy calls that of bfloat16, a type not its own."""
+HALVES = "eE"
+"""The characters of the two floating dtypes of 16 bits, float16 and bfloat16."""
 
 _SUPPORTED = frozenset(SUPPORTED)
-_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2}
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}
+_HALF_TYPES = {float16, bfloat16}
 _default = float32
 
 
@@ -61,6 +71,16 @@ def as_dtype(dtype: Any) -> DType:
         names = ", ".join(d.name for d in SUPPORTED)
         raise TypeError(f"dtype {found.name} is not supported; use one of {names}")
     return found
+
+
+def by_char(char: str) -> DType:
+    """The dtype with that character, the one-letter name that NumPy gives it.
+
+    Example:
+        >>> by_char("f")
+        dtype('float32')
+    """
+    return next(dtype for dtype in SUPPORTED if dtype.char == char)
 
 
 def get_default_dtype() -> DType:
@@ -91,7 +111,7 @@ def set_default_dtype(dtype: Any) -> None:
 
 def is_floating(dtype: DType) -> bool:
     """Whether the dtype is a floating type."""
-    return dtype.kind == "f"
+    return dtype.kind in FLOATING
 
 
 def category(dtype: DType) -> int:
@@ -110,8 +130,22 @@ def promote_types(a: DType, b: DType) -> DType:
         return a
     if category(a) != category(b):
         return a if category(a) > category(b) else b
+    if {a, b} == _HALF_TYPES:  # neither holds the other
+        return float32
     wider: DType = np.promote_types(a, b)
     return wider
+
+
+def can_cast(old: DType, new: DType) -> bool:
+    """Whether values of one dtype may be written into a tensor of another.
+
+    Example:
+        >>> can_cast(float64, float16), can_cast(float32, int64)
+        (True, False)
+    """
+    if category(old) == category(new) == 2:
+        return True
+    return np.can_cast(old, new, "same_kind")
 
 
 def number_dtype(value: Number) -> DType:

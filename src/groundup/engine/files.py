@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ FORMAT = 1
 """Version of the layout; a reader accepts this and older ones."""
 
 _HEADER = "groundup"
-_READABLE = ("BOOL", "U8", "I8", "I16", "I32", "I64", "F16", "F32", "F64")
+_READABLE = ("BOOL", "U8", "I8", "I16", "I32", "I64", "F16", "BF16", "F32", "F64")
 
 
 class CheckpointError(ValueError):
@@ -40,12 +40,17 @@ class CheckpointError(ValueError):
     """
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes, *, durable: bool = True) -> None:
+def write_atomically(
+    path: str | os.PathLike[str],
+    content: bytes | Iterable[bytes | memoryview],
+    *,
+    durable: bool = True,
+) -> None:
     """Put bytes in a file so that a crash at any moment leaves the old content or the new.
 
     Args:
         path: the file; its folder is made if missing.
-        content: all of it.
+        content: all of it, or its pieces.
         durable: whether to wait until the disk has it. Without, a crash of the system (rather
             than of the program) may leave a damaged file.
 
@@ -65,7 +70,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes, *, durable: b
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            for piece in [content] if isinstance(content, bytes) else content:
+                file.write(piece)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

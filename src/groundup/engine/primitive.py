@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .base import Array, Version, describe, mode, tick, wrap
-from .dtypes import DType
+from .dtypes import FLOATING, DType
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -102,7 +102,7 @@ class Primitive:
         out = wrap(array if type(array) is np.ndarray else np.asarray(array))
         if self.differentiable and mode.grad:
             for x in inputs:
-                if x.requires_grad and out.array.dtype.kind == "f":
+                if x.requires_grad and out.array.dtype.kind in FLOATING:
                     out.requires_grad = True
                     out.node = Node(self, inputs, static, out)
                     break

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .base import Array, mode
-from .dtypes import DType, float16, float32, float64, int64
+from .dtypes import FLOATING, DType, bfloat16, float16, float32, float64, int64
 
 State = dict[str, Any]
 
@@ -130,7 +130,9 @@ class Generator:
         return words
 
     def uniform(self, shape: tuple[int, ...], dtype: DType = float32) -> Array:
-        """Uniform numbers in [0, 1): 11 random bits for float16, 24 for float32, 53 for float64.
+        """Uniform numbers in [0, 1).
+
+        They have 8 random bits in bfloat16, 11 in float16, 24 in float32, 53 in float64.
 
         Args:
             shape: shape of the array.
@@ -152,7 +154,7 @@ class Generator:
         if dtype == float64:
             u = (self.words(count) >> np.uint64(11)) * 2.0**-53
         else:
-            bits = 11 if dtype == float16 else 24
+            bits = {float16: 11, bfloat16: 8}.get(dtype, 24)
             halves = self.words((count + 1) // 2).view(np.uint32)[:count]
             u = (halves >> np.uint32(32 - bits)).astype(np.float32) * np.float32(2.0**-bits)
         return u.astype(dtype, copy=False).reshape(shape)
@@ -213,7 +215,7 @@ class Generator:
 
 
 def _check(dtype: DType) -> None:
-    if dtype.kind != "f":
+    if dtype.kind not in FLOATING:
         raise TypeError(f"random numbers of dtype {dtype.name}: expected a floating one")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .base import Array, TensorBase, as_array, register_tensor_class, values
-from .dtypes import DType, as_dtype
+from .dtypes import FLOATING, DType, as_dtype, bfloat16
 from .ops import (
     arithmetic,
     conversion,
@@ -145,7 +145,7 @@ class Tensor(TensorBase):
             >>> gu.arange(3).is_floating_point()
             False
         """
-        return self.array.dtype.kind == "f"
+        return self.array.dtype.kind in FLOATING
 
     # Conversion to Python
 
@@ -243,7 +243,7 @@ class Tensor(TensorBase):
             >>> gu.ones(1).requires_grad_().requires_grad
             True
         """
-        if requires_grad and self.array.dtype.kind != "f":
+        if requires_grad and self.array.dtype.kind not in FLOATING:
             raise TypeError(f"only floating tensors have gradients, this one is {self.dtype.name}")
         if self.node is not None and not requires_grad:
             raise RuntimeError("requires_grad_(False): the tensor is not a leaf; use detach()")
@@ -320,6 +320,15 @@ class Tensor(TensorBase):
             tensor([1.], shape=(1,), dtype=float16)
         """
         return conversion.to(self, np.float16)
+
+    def bfloat16(self) -> Tensor:
+        """As bfloat16, rounded to the nearest, and to even between two.
+
+        Example:
+            >>> gu.tensor([1.0, 1.01]).bfloat16()
+            tensor([1.0000, 1.0078], shape=(2,), dtype=bfloat16)
+        """
+        return conversion.to(self, bfloat16)
 
     def int(self) -> Tensor:
         """As int32.
@@ -500,15 +509,15 @@ class Tensor(TensorBase):
 
 def _print(x: Tensor) -> str:
     """Values (the middle left out where there are many), shape, dtype, and where it came from."""
-    array = x.array
+    array = x.array.astype(np.float32) if x.array.dtype == bfloat16 else x.array
     style: dict[str, Any] = {
         "precision": 4,
         "threshold": 1000,
         "edgeitems": 3,
         "max_line_width": 80,
     }
-    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
-    if array.dtype.kind == "f":
+    finite = array[np.isfinite(array)] if array.dtype.kind in FLOATING else array
+    if array.dtype.kind in FLOATING:
         whole = bool((finite == np.trunc(finite)).all())
         large = finite.size > 0 and bool(np.abs(finite).max() >= 1e5)
         small = finite.size > 0 and bool((finite != 0).any())
@@ -517,7 +526,7 @@ def _print(x: Tensor) -> str:
             style["floatmode"] = "maxprec" if whole else "fixed"
             style["suppress_small"] = True
     body = np.array2string(array, separator=", ", prefix="tensor(", **style)
-    facts = [f"shape={array.shape}", f"dtype={array.dtype.name}"]
+    facts = [f"shape={array.shape}", f"dtype={x.array.dtype.name}"]
     if x.requires_grad:
         facts.append("requires_grad=True" if x.node is None else f"node={x.node.primitive.name}")
     return f"tensor({', '.join([body, *facts])})"

@@ -15,9 +15,10 @@ import numpy as np
 from .autocast import restored
 from .autograd import Vertex, enable_grad, grad, no_grad, walk
 from .base import fresh, mode, tick
-from .dtypes import DType
+from .dtypes import DType, is_floating
 from .ops.shaping import cat
 from .primitive import NOTHING, Node, Primitive, Spec
+from .primitives.elementwise import barrier
 from .random import default_generator
 from .tensor import Tensor
 
@@ -238,7 +239,8 @@ def checkpoint(function: Function, *args: Any, preserve_rng_state: bool = True) 
         result = function(*opened)
     single = isinstance(result, Tensor)
     outputs: tuple[Tensor, ...] = (result,) if single else tuple(result)
-    if len({out.dtype for out in outputs}) > 1 or any(out.dtype.kind != "f" for out in outputs):
+    found = {out.dtype for out in outputs}
+    if len(found) > 1 or not all(map(is_floating, found)):
         raise TypeError("checkpoint: the function must return floating tensors of one dtype")
     sources = _sources(outputs, began)
     for x in opened:
@@ -328,7 +330,7 @@ class _Recomputation(Node):
                     x.view(x.shape) if recording and isinstance(x, Tensor) else _leaf(x)
                     for x in self.args
                 ]
-                result = self.function(*opened)
+                result = self.function(*[self._anew(x, g) for x in opened])
                 outputs = (result,) if isinstance(result, Tensor) else tuple(result)
                 packed = cat([out.reshape(-1) for out in outputs])
         finally:
@@ -343,6 +345,13 @@ class _Recomputation(Node):
             beyond=False,
         )
         return [found.get(target) for target in targets]
+
+    @staticmethod
+    def _anew(x: Any, g: Tensor) -> Any:
+        """An argument for the second run, which a compiled function must not find in the first."""
+        if mode.tracer is None or not isinstance(x, Tensor) or not x.requires_grad or not g.numel():
+            return x
+        return barrier(x, g.detach().reshape(-1)[0].to(x.dtype))
 
     def free(self) -> None:
         """Drop the arguments and refuse another walk."""

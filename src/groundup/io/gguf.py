@@ -78,6 +78,7 @@ class GGUF:
         path: of the file.
         metadata: values by key, such as ``general.architecture``.
         tensors: by name.
+        mapped: the file's memory.
 
     Example:
         >>> read_gguf("no such file")
@@ -89,6 +90,12 @@ class GGUF:
     path: Path
     metadata: Mapping[str, Any]
     tensors: Mapping[str, PackedTensor]
+    mapped: mmap.mmap
+
+    def release(self) -> None:
+        """Let the system take back the memory of what was read; reading it again reads the file."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def read_gguf(path: str | os.PathLike[str]) -> GGUF:
@@ -118,13 +125,13 @@ def read_gguf(path: str | os.PathLike[str]) -> GGUF:
             size = os.fstat(file.fileno()).st_size
             if size < 24:
                 raise CheckpointError(f"{path}: {size} bytes, too few for a GGUF file")
-            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no such file") from None
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
     try:
-        return _read(path, view)
+        return _read(path, mapped)
     except _DamageError as error:
         raise CheckpointError(f"{path}: damaged or not a GGUF file: {error}") from None
 
@@ -177,10 +184,29 @@ class _Reader:
             raise _DamageError(
                 f"{what} is said to have {count:,} parts, {self.left:,} bytes remain"
             )
+        if inner == _STRING:
+            return self.texts(count, what)
         return [self.value(inner, what, depth + 1) for _ in range(count)]
 
+    def texts(self, count: int, what: str) -> list[str]:
+        """As `text` so many times; a vocabulary has many."""
+        view, at, end = self.view, self.at, len(self.view)
+        found = []
+        for number in range(count):
+            begin = at + 8
+            at = begin + int.from_bytes(view[at:begin], "little")
+            if begin > end or at > end:
+                raise _DamageError(f"part {number} of {what} ends at {at:,}, after the file")
+            found.append(view[begin:at])
+        self.at = at
+        try:
+            return [str(part, "utf-8") for part in found]
+        except UnicodeDecodeError as error:
+            raise _DamageError(f"{what} is not UTF-8 ({error.reason})") from None
 
-def _read(path: Path, view: memoryview) -> GGUF:
+
+def _read(path: Path, mapped: mmap.mmap) -> GGUF:
+    view = memoryview(mapped)
     reader = _Reader(view)
     if bytes(reader.take(4, "the first word")) != MAGIC:
         raise _DamageError("it does not begin with 'GGUF'")
@@ -235,7 +261,7 @@ def _read(path: Path, view: memoryview) -> GGUF:
     for (_, end, one), (start, _, other) in pairwise(spans):
         if start < end:
             raise _DamageError(f"{one!r} and {other!r} overlap")
-    return GGUF(path, metadata, found)
+    return GGUF(path, metadata, found, mapped)
 
 
 def _info(reader: _Reader, number: int) -> tuple[str, tuple[int, ...], int, int]:

@@ -3,8 +3,9 @@
 from .bert import Bert, BertConfig, MaskedLanguageModel, TextClassifier, mean_pool
 from .cache import KeyValueCache, QuantizedCache
 from .encoder_decoder import Transformer, TransformerConfig
-from .gpt import GPT, GPTConfig, alibi_slopes
+from .gpt import GPT, GPTConfig
 from .llama import Llama, LlamaConfig
+from .lstm import LSTMConfig, LSTMLanguageModel
 from .pretrained import load_pretrained
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "BertConfig",
     "GPTConfig",
     "KeyValueCache",
+    "LSTMConfig",
+    "LSTMLanguageModel",
     "Llama",
     "LlamaConfig",
     "MaskedLanguageModel",
@@ -20,7 +23,6 @@ __all__ = [
     "TextClassifier",
     "Transformer",
     "TransformerConfig",
-    "alibi_slopes",
     "load_pretrained",
     "mean_pool",
 ]

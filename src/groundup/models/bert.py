@@ -22,6 +22,7 @@ from ..engine.dtypes import int64
 from ..engine.ops.creation import zeros
 from ..engine.ops.functions import tanh
 from ..engine.tensor import Tensor
+from ..engine.transforms import checkpoint
 from ..nn import functional as F
 
 
@@ -39,6 +40,8 @@ class BertConfig:
         token_types: kinds of segments, such as question and answer.
         dropout: of embeddings, attention weights and the outputs of both halves, in training.
         norm_eps: added under the root of the norms.
+        checkpoint: keep only what enters each block, and compute the rest again in the backward
+            pass: less memory for one more forward pass (Chen et al., 2016).
 
     Raises:
         ValueError: sizes that do not fit.
@@ -57,6 +60,7 @@ class BertConfig:
     token_types: int = 2
     dropout: float = 0.1
     norm_eps: float = 1e-12
+    checkpoint: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "d_model", "num_layers", "num_heads", "token_types"):
@@ -143,7 +147,7 @@ class Bert(nn.Module):
         x = self.drop(self.norm(self.position(self.token(tokens)) + self.type(types)))
         allowed = None if mask is None else mask.unsqueeze(1).unsqueeze(1)
         for block in self.blocks:
-            x = block(x, allowed)
+            x = checkpoint(block, x, allowed) if self.config.checkpoint else block(x, allowed)
         return x
 
 

@@ -5,9 +5,10 @@ of each token are computed once and kept (Pope et al., "Efficiently scaling tran
 2022, section 3.3). What is kept is not differentiated.
 
 Shapes: N sequences, H key-value heads, D features of a head, C slots, L new tokens. The buffers
-have one size while they are filled, so a compiled step serves all tokens; what stands in slots that
-are not filled yet is masked. Sequences of different lengths are aligned at their ends: sequence n
-begins in slot ``start[n]``, and the position of a token is its slot less that.
+have one size while they are filled, so a compiled step serves many tokens: it writes the new slots
+alone, and what stands in slots that are not filled yet is masked. Sequences of different lengths
+are aligned at their ends: sequence n begins in slot ``start[n]``, and the position of a token is
+its slot less that.
 """
 
 from __future__ import annotations
@@ -15,11 +16,17 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine.autograd import no_grad
-from ..engine.dtypes import int8, int64
+from ..engine.dtypes import int64, uint8
 from ..engine.ops.arithmetic import where
-from ..engine.ops.creation import arange, ones, tensor, zeros
+from ..engine.ops.creation import arange, tensor, zeros
 from ..engine.ops.shaping import cat
 from ..engine.tensor import Tensor
+from ..nn.functional import sliding_window
+
+SMALLEST = 64
+"""Slots that attention looks at at least."""
+_ZERO = 128
+"""What stands for 0 among the 8-bit numbers, which are 1 to 255."""
 
 
 class KeyValueCache:
@@ -35,6 +42,7 @@ class KeyValueCache:
 
     Attributes:
         filled: slots in use, an int64 scalar tensor.
+        reach: R, slots that attention looks at, the first ones: all, until `reserve` is called.
         start: slot in which each sequence begins, int64 of shape (N,): 0, or the padding on its
             left, to be assigned.
 
@@ -62,7 +70,8 @@ class KeyValueCache:
         for name, size in {**sizes, "capacity": capacity}.items():
             if size < 1:
                 raise ValueError(f"KeyValueCache: {name} is {size}, expected at least 1")
-        self.batch, self.capacity = batch, capacity
+        self.batch = batch
+        self.capacity = self.reach = capacity
         self.start = zeros(batch, dtype=int64)
         self.filled = tensor(0, dtype=int64)
         shape = (batch, heads, capacity, head_dim)
@@ -71,31 +80,26 @@ class KeyValueCache:
     def _empty(self, shape: tuple[int, ...], dtype: Any) -> tuple[Tensor, ...]:
         return (zeros(*shape, dtype=dtype),)
 
-    def _write(
-        self, buffer: tuple[Tensor, ...], new: Tensor, source: Tensor, taken: Tensor
-    ) -> None:
+    def _write(self, buffer: tuple[Tensor, ...], slots: Tensor, new: Tensor) -> None:
         (held,) = buffer
-        held.assign(where(taken, new.index_select(2, source), held))
+        held[:, :, slots] = new
 
     def _read(self, buffer: tuple[Tensor, ...]) -> Tensor:
-        return buffer[0]
+        return buffer[0].narrow(2, 0, self.reach)
 
     def update(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the keys and values of new tokens into the next slots; all slots are returned.
+        """Put the keys and values of new tokens into the next slots; what is reached is returned.
 
         Call `advance` once all layers have done so.
 
         Shape:
-            keys, values: (N, H, L, D) -> (N, H, C, D) twice.
+            keys, values: (N, H, L, D) -> (N, H, R, D) twice.
         """
-        count = keys.shape[2]
-        place = arange(self.capacity) - self.filled
-        taken = ((place >= 0) & (place < count)).unsqueeze(1)
-        source = place.clamp(0, count - 1)
+        slots = self.filled + arange(keys.shape[2])
         both = self.buffers[2 * layer], self.buffers[2 * layer + 1]
         with no_grad():
             for buffer, new in zip(both, (keys, values), strict=True):
-                self._write(buffer, new, source, taken)
+                self._write(buffer, slots, new)
         return self._read(both[0]), self._read(both[1])
 
     def advance(self, count: int) -> None:
@@ -118,19 +122,18 @@ class KeyValueCache:
             window: of the last tokens that are seen, the token itself included; None: all.
 
         Shape:
-            (N, 1, L, C), boolean.
+            (N, 1, L, R), boolean.
         """
-        slot = arange(self.capacity)
-        here = (self.filled + arange(count)).unsqueeze(1)
-        seen = slot <= here
-        if window is not None:
-            seen = seen & (slot > here - window)
+        slot = arange(self.reach)
+        here = self.filled + arange(count)
+        seen = slot <= here.unsqueeze(1) if window is None else sliding_window(here, slot, window)
         return (seen & (slot >= self.start.unsqueeze(1).unsqueeze(2))).unsqueeze(1)
 
     def reserve(self, count: int) -> None:
-        """Make room for more tokens: the capacity is doubled until they fit.
+        """Make room for more tokens, and let attention reach no further than they need.
 
-        Compiled steps are compiled anew for the larger buffers, so this happens seldom.
+        The reach is the capacity or a half of it, a quarter and so on, since each needs a program
+        of its own where steps are compiled. If tokens do not fit, the capacity is doubled.
         """
         needed = int(self.filled.item()) + count
         capacity = self.capacity
@@ -142,6 +145,9 @@ class KeyValueCache:
                 for b in self.buffers
             ]
             self.capacity = capacity
+        self.reach = capacity
+        while self.reach >= 2 * max(needed, SMALLEST) and self.reach % 2 == 0:
+            self.reach //= 2
 
     def select(self, rows: Tensor) -> None:
         """Keep these sequences, in this order; one may come more than once (for beam search).
@@ -151,7 +157,8 @@ class KeyValueCache:
         """
         for buffer in self.buffers:
             for held in buffer:
-                held.assign(held.index_select(0, rows))
+                reached = held.narrow(2, 0, self.reach)
+                reached.assign(reached.index_select(0, rows))
         self.start.assign(self.start.index_select(0, rows))
 
     def nbytes(self) -> int:
@@ -176,18 +183,15 @@ class QuantizedCache(KeyValueCache):
     """
 
     def _empty(self, shape: tuple[int, ...], dtype: Any) -> tuple[Tensor, ...]:
-        return zeros(*shape, dtype=int8), ones(*shape[:-1], 1)
+        return zeros(*shape, dtype=uint8), zeros(*shape[:-1], 1)
 
-    def _write(
-        self, buffer: tuple[Tensor, ...], new: Tensor, source: Tensor, taken: Tensor
-    ) -> None:
+    def _write(self, buffer: tuple[Tensor, ...], slots: Tensor, new: Tensor) -> None:
         held, scales = buffer
         largest = new.abs().amax(dim=-1, keepdim=True)
         scale = where(largest > 0, largest / 127, 1.0)
-        rounded = (new / scale).round().to(int8)
-        held.assign(where(taken, rounded.index_select(2, source), held))
-        scales.assign(where(taken, scale.index_select(2, source), scales))
+        held[:, :, slots] = ((new / scale).round() + _ZERO).to(uint8)
+        scales[:, :, slots] = scale
 
     def _read(self, buffer: tuple[Tensor, ...]) -> Tensor:
-        held, scales = buffer
-        return held.to(scales.dtype) * scales
+        held, scales = (part.narrow(2, 0, self.reach) for part in buffer)
+        return (held.to(scales.dtype) - _ZERO) * scales

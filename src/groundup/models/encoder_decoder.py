@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from .. import nn
 from ..engine.tensor import Tensor
+from ..engine.transforms import checkpoint
 from ..nn import functional as F
 from .cache import KeyValueCache
 
@@ -37,6 +38,8 @@ class TransformerConfig:
         dim_feedforward: hidden units of the last part of a block.
         dropout: of embeddings, attention weights and the outputs of all parts, in training.
         norm_first: the norm before each part (pre-norm) instead of after it.
+        checkpoint: keep only what enters each block, and compute the rest again in the backward
+            pass: less memory for one more forward pass (Chen et al., 2016).
 
     Raises:
         ValueError: sizes that do not fit.
@@ -54,6 +57,7 @@ class TransformerConfig:
     dim_feedforward: int = 2048
     dropout: float = 0.1
     norm_first: bool = True
+    checkpoint: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "d_model", "num_layers", "num_heads"):
@@ -247,7 +251,7 @@ class Transformer(nn.Module):
         x = self._embed(source, None)
         allowed = None if mask is None else mask.unsqueeze(1).unsqueeze(1)
         for block in self.encoder:
-            x = block(x, allowed)
+            x = checkpoint(block, x, allowed) if self.config.checkpoint else block(x, allowed)
         if self.encoder_norm is not None:
             x = self.encoder_norm(x)
         return [block.cross.attention.memory(x) for block in self.decoder]
@@ -274,7 +278,10 @@ class Transformer(nn.Module):
         x = self._embed(target, None if cache is None else cache.positions(t))
         allowed = None if mask is None else mask.unsqueeze(1).unsqueeze(1)
         for layer, block in enumerate(self.decoder):
-            x = block(x, memory[layer], allowed, cache, layer)
+            if self.config.checkpoint and cache is None:
+                x = checkpoint(block, x, memory[layer], allowed, cache, layer)
+            else:
+                x = block(x, memory[layer], allowed, cache, layer)
         if cache is not None:
             cache.advance(t)
         if self.decoder_norm is not None:

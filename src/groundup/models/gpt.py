@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .. import nn
-from ..engine.dtypes import float32
-from ..engine.ops.creation import arange, tensor
+from ..engine.ops.creation import arange
 from ..engine.tensor import Tensor
+from ..engine.transforms import checkpoint
 from ..nn import functional as F
 from .cache import KeyValueCache
 
@@ -44,6 +44,8 @@ class GPTConfig:
         dropout: of embeddings, attention weights and the outputs of both halves, in training.
         positions: "learned", "sinusoidal", "rotary", "alibi" or "none".
         bias: whether linear layers and norms have one.
+        checkpoint: keep only what enters each block, and compute the rest again in the backward
+            pass: less memory for one more forward pass (Chen et al., 2016).
 
     Raises:
         ValueError: sizes that do not fit.
@@ -62,6 +64,7 @@ class GPTConfig:
     dropout: float = 0.0
     positions: Positions = "learned"
     bias: bool = True
+    checkpoint: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "d_model", "num_layers", "num_heads"):
@@ -80,25 +83,6 @@ class GPTConfig:
     def head_dim(self) -> int:
         """D."""
         return self.d_model // self.num_heads
-
-
-def alibi_slopes(num_heads: int) -> Tensor:
-    """How fast the score of a key falls with its distance, for each head (Press et al., 2022).
-
-    With H heads, H a power of two, ``2^(-8/H), 2^(-16/H), ..., 2^-8``; otherwise those of the next
-    smaller power of two, then every second one of the next larger.
-
-    Shape:
-        (num_heads,).
-
-    Example:
-        >>> alibi_slopes(4).tolist()
-        [0.25, 0.0625, 0.015625, 0.00390625]
-    """
-    power = 1 << (num_heads.bit_length() - 1)
-    slopes = [2 ** (-8 * (h + 1) / power) for h in range(power)]
-    between = [2 ** (-4 * (h + 1) / power) for h in range(0, 2 * (num_heads - power), 2)]
-    return tensor([*slopes, *between], dtype=float32)
 
 
 class SelfAttention(nn.Module):
@@ -239,7 +223,10 @@ class GPT(nn.Module):
             x = self.position(x, None if cache is None else positions)
         x = self.drop(x)
         for layer, block in enumerate(self.blocks):
-            x = block(x, positions, scores, cache, layer)
+            if self.config.checkpoint and cache is None:
+                x = checkpoint(block, x, positions, scores, cache, layer)
+            else:
+                x = block(x, positions, scores, cache, layer)
         if cache is not None:
             cache.advance(t)
         if last is not None:
@@ -249,10 +236,8 @@ class GPT(nn.Module):
     def _alibi(self, t: int, allowed: Tensor | None, cache: KeyValueCache | None) -> Tensor:
         """The distances times the slopes, and minus infinity where nothing may be read."""
         first = 0 if cache is None else cache.filled
-        here = (first + arange(t)).unsqueeze(1)
-        keys = arange(t if cache is None else cache.capacity)
-        slopes = alibi_slopes(self.config.num_heads).reshape(-1, 1, 1)
-        bias = slopes * (keys - here).to(slopes.dtype)  # (H, T, S)
+        keys = arange(t if cache is None else cache.reach)
+        bias = F.alibi(first + arange(t), keys, self.config.num_heads)  # (H, T, S)
         return bias if allowed is None else bias.masked_fill(~allowed, -math.inf)
 
     def make_cache(

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from .. import nn
 from ..engine.ops.creation import arange
 from ..engine.tensor import Tensor
+from ..engine.transforms import checkpoint
 from ..nn import functional as F
 from .cache import KeyValueCache
 
@@ -43,11 +44,14 @@ class LlamaConfig:
         dim_feedforward: hidden units of the gated half of a block.
         norm_eps: added under the root of the norms.
         rope_base: base of the rotary wavelengths.
+        rope_scaling: other rotary frequencies, for texts longer than those of training.
         interleaved: the rotary pairs are neighbours (as in GGUF files), not halves (as in Hugging
             Face's).
         window: tokens that attention sees, the token itself included; None: all.
         tied: the head shares its weights with the token embedding.
         attention_bias: the projections to queries, keys and values have one (as in Qwen 2).
+        checkpoint: keep only what enters each block, and compute the rest again in the backward
+            pass: less memory for one more forward pass (Chen et al., 2016).
 
     Raises:
         ValueError: sizes that do not fit.
@@ -67,10 +71,12 @@ class LlamaConfig:
     dim_feedforward: int = 11008
     norm_eps: float = 1e-5
     rope_base: float = 10000.0
+    rope_scaling: nn.RotaryScaling | None = None
     interleaved: bool = False
     window: int | None = None
     tied: bool = False
     attention_bias: bool = False
+    checkpoint: bool = False
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context", "d_model", "num_layers", "num_heads", "num_kv_heads"):
@@ -124,13 +130,8 @@ class GroupedQueryAttention(nn.Module):
         q, k = turn(q, positions.unsqueeze(-2)), turn(k, positions.unsqueeze(-2))
         if cache is not None:
             k, v = cache.update(layer, k, v)
-        q = q.unflatten(1, (self.kv_heads, -1))  # (N, K, H / K, T, D)
-        if mask is not None:
-            mask = mask.unsqueeze(1)
-        y = F.scaled_dot_product_attention(
-            q, k.unsqueeze(2), v.unsqueeze(2), mask, is_causal=cache is None
-        )
-        return self.out(y.flatten(1, 2).transpose(1, 2).reshape(n, t, -1))
+        y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=cache is None, enable_gqa=True)
+        return self.out(y.transpose(1, 2).reshape(n, t, -1))
 
 
 class GatedFeedForward(nn.Module):
@@ -193,11 +194,15 @@ class Llama(nn.Module):
         self.config = config
         self.token = nn.Embedding(config.vocab_size, config.d_model)
         self.turn = nn.RotaryPositions(
-            config.features, config.context, config.rope_base, config.interleaved
+            config.features,
+            config.context,
+            config.rope_base,
+            config.interleaved,
+            config.rope_scaling,
         )
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.num_layers)])
         self.norm = nn.RMSNorm(config.d_model, eps=config.norm_eps)
-        self.head = (
+        self.head: nn.Module | None = (
             None if config.tied else nn.Linear(config.d_model, config.vocab_size, bias=False)
         )
         self.reset_parameters()
@@ -234,12 +239,14 @@ class Llama(nn.Module):
             positions = arange(t).unsqueeze(0)
             allowed = None if mask is None else mask.unsqueeze(1).unsqueeze(1)
             if window is not None and window < t:
-                near = arange(t) > arange(t).unsqueeze(1) - window
+                near = F.sliding_window(arange(t), arange(t), window)
                 allowed = near if allowed is None else allowed & near
-                allowed = allowed.reshape(*(1,) * (4 - allowed.ndim), *allowed.shape)
         x = self.token(tokens)
         for layer, block in enumerate(self.blocks):
-            x = block(x, self.turn, positions, allowed, cache, layer)
+            if self.config.checkpoint and cache is None:
+                x = checkpoint(block, x, self.turn, positions, allowed, cache, layer)
+            else:
+                x = block(x, self.turn, positions, allowed, cache, layer)
         if cache is not None:
             cache.advance(t)
         if last is not None:

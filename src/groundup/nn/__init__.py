@@ -39,6 +39,7 @@ from .loss import (
 )
 from .module import Buffer, Module, Parameter
 from .normalization import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm, RMSNorm
+from .packed import PackedEmbedding, PackedLinear
 from .pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -51,7 +52,16 @@ from .pooling import (
 from .position import LearnedPositions, RotaryPositions, SinusoidalPositions
 from .regularization import l1_penalty, l2_penalty
 from .residual import Residual
-from .rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from .rnn import GRU, LSTM, RNN
+from .rnn_cell import GRUCell, LSTMCell, RNNCell
+from .rotary_scaling import (
+    FrequencyFactors,
+    Llama3Scaling,
+    PositionInterpolation,
+    RotaryScaling,
+    YaRN,
+    rotary_frequencies,
+)
 from .summary import Summary
 
 __all__ = [
@@ -80,6 +90,7 @@ __all__ = [
     "Embedding",
     "Flatten",
     "FocalLoss",
+    "FrequencyFactors",
     "GRUCell",
     "GroupNorm",
     "HuberLoss",
@@ -92,6 +103,7 @@ __all__ = [
     "LeakyReLU",
     "LearnedPositions",
     "Linear",
+    "Llama3Scaling",
     "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
@@ -103,14 +115,18 @@ __all__ = [
     "ModuleList",
     "MultiheadAttention",
     "NLLLoss",
+    "PackedEmbedding",
+    "PackedLinear",
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PositionInterpolation",
     "RMSNorm",
     "RNNCell",
     "ReLU",
     "Residual",
     "RotaryPositions",
+    "RotaryScaling",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -122,9 +138,11 @@ __all__ = [
     "Tanh",
     "Unflatten",
     "Upsample",
+    "YaRN",
     "functional",
     "init",
     "l1_penalty",
     "l2_penalty",
+    "rotary_frequencies",
     "utils",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..engine.dtypes import bool_
 from ..engine.ops.arithmetic import where
 from ..engine.ops.creation import empty
 from ..engine.ops.products import linear
@@ -216,7 +217,7 @@ class MultiheadAttention(Module):
 
 
 def _check_mask(name: str, mask: Tensor, *shapes: tuple[int, ...]) -> None:
-    if mask.shape not in shapes or mask.dtype.kind not in "bf":
+    if mask.shape not in shapes or not (mask.dtype == bool_ or mask.is_floating_point()):
         expected = " or ".join(str(shape) for shape in shapes if shape)
         raise ValueError(
             f"MultiheadAttention: {name} is {mask.shape} {mask.dtype.name}, expected a boolean or "

@@ -12,7 +12,12 @@ come from; by default the one that ``gu.manual_seed`` seeds.
 
 from __future__ import annotations
 
+import functools
 import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Concatenate, ParamSpec
 
 from ..engine.autograd import no_grad
 from ..engine.dtypes import float64
@@ -23,6 +28,50 @@ from ..engine.tensor import Tensor
 
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
 _GAINS |= {f"conv{t}{n}d": 1.0 for t in ("", "_transpose") for n in (1, 2, 3)}
+
+P = ParamSpec("P")
+
+
+class _Wish(threading.local):
+    skip: bool = False
+
+
+_wish = _Wish()
+
+
+@contextmanager
+def skip() -> Iterator[None]:
+    """Inside, the functions of this module leave every tensor as it is, in the calling thread.
+
+    For a model whose weights are all loaded right after it is made: its random numbers would be
+    drawn for nothing. What is not loaded then holds whatever was in memory.
+
+    Example:
+        >>> with nn.init.skip():
+        ...     layer = nn.Linear(2, 3)
+        >>> layer.load_state_dict(nn.Linear(2, 3).state_dict())
+        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
+    """
+    before, _wish.skip = _wish.skip, True
+    try:
+        yield
+    finally:
+        _wish.skip = before
+
+
+def _initial(
+    function: Callable[Concatenate[Tensor, P], Tensor],
+) -> Callable[Concatenate[Tensor, P], Tensor]:
+    """What sets a tensor without recording it, unless that is to be skipped."""
+
+    @functools.wraps(function)
+    def initial(tensor: Tensor, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        if _wish.skip:
+            return tensor
+        with no_grad():
+            return function(tensor, *args, **kwargs)
+
+    return initial
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -66,7 +115,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     return tensor.shape[1] * size, tensor.shape[0] * size
 
 
-@no_grad()
+@_initial
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
@@ -79,7 +128,7 @@ def uniform_(
     return tensor.uniform_(a, b, generator=generator)
 
 
-@no_grad()
+@_initial
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
@@ -92,7 +141,7 @@ def normal_(
     return tensor.normal_(mean, std, generator=generator)
 
 
-@no_grad()
+@_initial
 def trunc_normal_(
     tensor: Tensor,
     mean: float = 0.0,
@@ -127,7 +176,7 @@ def _below(x: float) -> float:
     return 0.5 * (1 + math.erf(x / math.sqrt(2)))
 
 
-@no_grad()
+@_initial
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """One value everywhere.
 
@@ -238,7 +287,7 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, _he_deviation(tensor, a, mode, nonlinearity), generator)
 
 
-@no_grad()
+@_initial
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """A random orthogonal matrix (rows or columns, whichever are fewer, are orthonormal).
 

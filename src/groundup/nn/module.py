@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from ..engine.autograd import no_grad
 from ..engine.base import tick
-from ..engine.dtypes import as_dtype, float32, float64
+from ..engine.dtypes import as_dtype, bfloat16, float16, float32, float64, is_floating
 from ..engine.ops.creation import as_tensor
 from ..engine.tensor import Tensor
 from .attributes import Attributes
@@ -297,7 +297,7 @@ class Module(Attributes):
         if dtype is None:
             return self
         wanted = as_dtype(dtype)
-        if wanted.kind != "f":
+        if not is_floating(wanted):
             raise TypeError(f"to: {wanted.name} is not a floating dtype; use float32 or float64")
         for x in (*self.parameters(), *self.buffers()):
             if x.is_floating_point() and x.dtype != wanted:
@@ -316,6 +316,24 @@ class Module(Attributes):
             dtype('float32')
         """
         return self.to(float32)
+
+    def half(self) -> Self:
+        """Convert to float16. See ``to``.
+
+        Example:
+            >>> nn.Linear(2, 3).half().weight.dtype
+            dtype('float16')
+        """
+        return self.to(float16)
+
+    def bfloat16(self) -> Self:
+        """Convert to bfloat16. See ``to``.
+
+        Example:
+            >>> nn.Linear(2, 3).bfloat16().weight.dtype
+            dtype(bfloat16)
+        """
+        return self.to(bfloat16)
 
     def double(self) -> Self:
         """Convert to float64. See ``to``.

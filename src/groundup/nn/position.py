@@ -20,6 +20,7 @@ from ..engine.tensor import Tensor
 from . import init
 from .functional.position import rotary_table, rotate, sinusoidal
 from .module import Buffer, Module, Parameter
+from .rotary_scaling import RotaryScaling
 
 
 def _rows(layer: Module, table: Tensor, x: Tensor, positions: Tensor | None) -> Tensor:
@@ -123,6 +124,7 @@ class RotaryPositions(Module):
         max_len: positions in the tables of cosines and sines.
         base: the slowest angle grows by nearly 1 / base a step.
         interleaved: pairs are neighbours (as in the paper); false: features i and i + D / 2.
+        scaling: other frequencies, for texts longer than those of training.
 
     Shape:
         (*, T, D), optionally positions that broadcast to (*, T) -> (*, T, D).
@@ -139,10 +141,15 @@ class RotaryPositions(Module):
     """
 
     def __init__(
-        self, dim: int, max_len: int = 2048, base: float = 10000.0, interleaved: bool = True
+        self,
+        dim: int,
+        max_len: int = 2048,
+        base: float = 10000.0,
+        interleaved: bool = True,
+        scaling: RotaryScaling | None = None,
     ) -> None:
-        self.interleaved = interleaved
-        cos, sin = rotary_table(arange(max_len), dim, base)
+        self.interleaved, self.scaling = interleaved, scaling
+        cos, sin = rotary_table(arange(max_len), dim, base, scaling)
         self.cos = Buffer(cos, persistent=False)
         self.sin = Buffer(sin, persistent=False)
 
@@ -158,4 +165,5 @@ class RotaryPositions(Module):
 
     def extra_repr(self) -> str:
         length, half = self.cos.shape
-        return f"{2 * half}, max_len={length}, interleaved={self.interleaved}"
+        scaling = "" if self.scaling is None else f", scaling={self.scaling}"
+        return f"{2 * half}, max_len={length}, interleaved={self.interleaved}{scaling}"

@@ -6,7 +6,8 @@
 
 The state's product has to wait for the step before. The input's does not: one matrix product serves
 all time steps. Rows of one matrix hold the elements of all sequences, so that a time step is a
-block of N rows, and a layer's outputs, laid under each other, are the input of the next.
+block of N rows, and a layer's outputs, laid under each other, are the input of the next. Packed
+sequences (``nn.utils.rnn``) lie like that already; their blocks become smaller as sequences end.
 
 Parameters have PyTorch's names and the gates its order. All parameters begin uniform in
 +- 1 / sqrt(hidden_size).
@@ -16,57 +17,48 @@ Shapes: T time steps, N sequences, I features in, H in the state, D directions, 
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
-from ..engine.ops.creation import empty, zeros
-from ..engine.ops.functions import relu, sigmoid, tanh
+from ..engine.ops.creation import zeros
 from ..engine.ops.products import linear
 from ..engine.ops.shaping import cat, stack
 from ..engine.random import Generator
 from ..engine.tensor import Tensor
-from . import init
 from .functional.dropout import dropout as drop
-from .module import Module, Parameter
-
-State = tuple[Tensor, ...]
-_FUNCTIONS = {"tanh": tanh, "relu": relu}
-
-
-def _function(name: str) -> Any:
-    if name not in _FUNCTIONS:
-        raise ValueError(f"nonlinearity {name!r}: expected 'tanh' or 'relu'")
-    return _FUNCTIONS[name]
-
-
-def _lstm(gates: Tensor, c: Tensor) -> State:
-    """Sums of both products (N, 4H) and the inner state (N, H) -> the new h and c."""
-    i, f, g, o = gates.chunk(4, 1)
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(c), c
+from .module import Module
+from .rnn_cell import (
+    State,
+    activation,
+    add_parameters,
+    gru_step,
+    lstm_step,
+    parameters_of,
+    reset,
+)
+from .utils.rnn import PackedSequence
 
 
-def _gru(x: Tensor, hidden: Tensor, h: Tensor) -> State:
-    """The products of input and state, both (N, 3H), and the state (N, H) -> the new state."""
-    both = 2 * h.shape[1]
-    r, z = sigmoid(x[:, :both] + hidden[:, :both]).chunk(2, 1)
-    new = tanh(x[:, both:] + r * hidden[:, both:])
-    return (new + z * (h - new),)
-
-
-def _blocks(x: Tensor, count: int) -> list[Tensor]:
-    """Equal blocks of rows, cut in halves again and again.
+def _blocks(x: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    """Blocks of so many rows each, cut in halves again and again.
 
     The gradient of a slice is as large as what it was cut from. Cutting T blocks from one tensor
     would cost T times its size in the backward pass; halving costs log2(T) times.
     """
-    if count == 1:
+    if len(sizes) == 1:
         return [x]
-    half = count // 2
-    rows = x.shape[0] // count * half
+    half = len(sizes) // 2
+    rows = sum(sizes[:half])
     first, second = x.narrow(0, 0, rows), x.narrow(0, rows, x.shape[0] - rows)
-    return _blocks(first, half) + _blocks(second, count - half)
+    return _blocks(first, sizes[:half]) + _blocks(second, sizes[half:])
+
+
+def _rows(state: State, start: int, stop: int) -> State:
+    """Those rows of each tensor."""
+    if (start, stop) == (0, state[0].shape[0]):
+        return state
+    return tuple([s.narrow(0, start, stop - start) for s in state])
 
 
 class _Recurrent(Module):
@@ -109,12 +101,12 @@ class _Recurrent(Module):
         for layer in range(num_layers):
             size = hidden_size * len(self._directions) if layer else input_size
             for direction in self._directions:
-                _add_parameters(self, f"_l{layer}{direction}", self.gates, size, dtype)
+                add_parameters(self, f"_l{layer}{direction}", self.gates, size, dtype)
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: Generator | None = None) -> None:
         """Draw new initial values."""
-        _reset(self, generator)
+        reset(self, generator)
 
     @abstractmethod
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
@@ -127,9 +119,13 @@ class _Recurrent(Module):
             bias: of the state's product, (G H,), if ``bias_inside``.
         """
 
-    def _run(self, input: Tensor, hx: State | None) -> tuple[Tensor, State]:
+    def _run(
+        self, input: Tensor | PackedSequence, hx: State | None
+    ) -> tuple[Tensor | PackedSequence, State]:
         """(T, N, I) and its relatives -> outputs, and the last states (K D, N, H)."""
         name = f"{type(self).__name__}({self.input_size}, {self.hidden_size})"
+        if isinstance(input, PackedSequence):
+            return self._run_packed(name, input, hx)
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             raise ValueError(
                 f"{name}: input {input.shape}, expected 2 or 3 dimensions, the last of size "
@@ -145,7 +141,33 @@ class _Recurrent(Module):
                 f"{name}: input {input.shape} has no time steps, expected at least one"
             )
         state = self._initial(name, hx, n, batched, x)
-        x = x.reshape(steps * n, self.input_size)
+        output, ends = self._layers(x.reshape(steps * n, self.input_size), (n,) * steps, state)
+        output = output.reshape(steps, n, output.shape[1])
+        if batched and self.batch_first:
+            output = output.transpose(0, 1)
+        if not batched:
+            output, ends = output.squeeze(1), tuple(s.squeeze(1) for s in ends)
+        return output, ends
+
+    def _run_packed(
+        self, name: str, input: PackedSequence, hx: State | None
+    ) -> tuple[PackedSequence, State]:
+        """The same of packed sequences; states are in the order in which these were given."""
+        x, sizes, order, back = input
+        if x.ndim != 2 or x.shape != (sum(sizes), self.input_size):
+            raise ValueError(
+                f"{name}: packed data {x.shape}, expected {(sum(sizes), self.input_size)}"
+            )
+        state = self._initial(name, hx, sizes[0], True, x)
+        if order is not None and hx is not None:
+            state = [s.index_select(1, order) for s in state]
+        output, ends = self._layers(x, sizes, state)
+        if back is not None:
+            ends = tuple([s.index_select(1, back) for s in ends])
+        return input._replace(data=output), ends
+
+    def _layers(self, x: Tensor, sizes: Sequence[int], state: list[Tensor]) -> tuple[Tensor, State]:
+        """Blocks of rows (sum of sizes, I) -> outputs (sum of sizes, D H), and the last states."""
         last: list[State] = []
         for layer in range(self.num_layers):
             if layer:
@@ -153,29 +175,39 @@ class _Recurrent(Module):
             outputs = []
             for direction in self._directions:
                 start = tuple(s[len(last)] for s in state)
-                output, end = self._scan(x, steps, start, f"_l{layer}{direction}")
+                output, end = self._scan(x, sizes, start, f"_l{layer}{direction}")
                 outputs.append(output)
                 last.append(end)
-            x = outputs[0] if len(outputs) == 1 else cat(outputs, 1)  # (T N, D H)
-        output = x.reshape(steps, n, x.shape[1])
-        if batched and self.batch_first:
-            output = output.transpose(0, 1)
-        ends = tuple(stack(list(s)) for s in zip(*last, strict=True))
-        if not batched:
-            output, ends = output.squeeze(1), tuple(s.squeeze(1) for s in ends)
-        return output, ends
+            x = outputs[0] if len(outputs) == 1 else cat(outputs, 1)
+        return x, tuple(stack(list(s)) for s in zip(*last, strict=True))
 
-    def _scan(self, x: Tensor, steps: int, state: State, suffix: str) -> tuple[Tensor, State]:
-        """One layer in one direction: (T N, I) -> (T N, H) and the last state."""
-        w_ih, w_hh, b_ih, b_hh = _parameters(self, suffix)
+    def _scan(
+        self, x: Tensor, sizes: Sequence[int], first: State, suffix: str
+    ) -> tuple[Tensor, State]:
+        """One layer in one direction: (sum of sizes, I) -> (sum of sizes, H) and the last state.
+
+        Going forward, the last rows of the state stay behind where sequences end; going backward,
+        those of ``first`` join where they begin.
+        """
+        w_ih, w_hh, b_ih, b_hh = parameters_of(self, suffix)
         if b_ih is not None and b_hh is not None and not self.bias_inside:
             b_ih, b_hh = b_ih + b_hh, None
-        blocks = _blocks(linear(x, w_ih, b_ih), steps)
+        steps = list(zip(_blocks(linear(x, w_ih, b_ih), sizes), sizes, strict=True))
         backwards = suffix.endswith("_reverse")
-        outputs = []
-        for block in reversed(blocks) if backwards else blocks:
+        state = _rows(first, 0, sizes[-1]) if backwards else first
+        outputs, ended = [], []
+        for block, rows in reversed(steps) if backwards else steps:
+            have = state[0].shape[0]
+            if rows > have:
+                joining = _rows(first, have, rows)
+                state = tuple([cat(pair) for pair in zip(state, joining, strict=True)])
+            elif rows < have:
+                ended.append(_rows(state, rows, have))
+                state = _rows(state, 0, rows)
             state = self._step(block, state, w_hh, b_hh)
             outputs.append(state[0])
+        if ended:
+            state = tuple([cat(s) for s in zip(state, *reversed(ended), strict=True)])
         return cat(outputs[::-1] if backwards else outputs), state
 
     def _initial(
@@ -206,33 +238,6 @@ class _Recurrent(Module):
         return ", ".join(parts)
 
 
-def _add_parameters(module: Any, suffix: str, gates: int, size: int, dtype: Any) -> None:
-    rows = gates * module.hidden_size
-    shapes: dict[str, tuple[int, ...]] = {
-        "weight_ih": (rows, size),
-        "weight_hh": (rows, module.hidden_size),
-    }
-    if module.bias:
-        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-    for name, shape in shapes.items():
-        setattr(module, name + suffix, Parameter(empty(shape, dtype=dtype)))
-
-
-def _parameters(module: Module, suffix: str) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    return (
-        getattr(module, f"weight_ih{suffix}"),
-        getattr(module, f"weight_hh{suffix}"),
-        getattr(module, f"bias_ih{suffix}", None),
-        getattr(module, f"bias_hh{suffix}", None),
-    )
-
-
-def _reset(module: Any, generator: Generator | None) -> None:
-    bound = 1 / math.sqrt(module.hidden_size)
-    for parameter in module.parameters(recurse=False):
-        init.uniform_(parameter, -bound, bound, generator)
-
-
 class RNN(_Recurrent):
     """Simple recurrent network: ``h' = tanh(W_ih x + b_ih + W_hh h + b_hh)`` (Elman, 1990).
 
@@ -250,7 +255,8 @@ class RNN(_Recurrent):
 
     Shape:
         input (T, N, I) or (T, I), hx (K D, N, H) or (K D, H), zeros if left out -> output
-        (T, N, D H) and the last state, shaped as hx. For layer k: weight_ih_lk (H, I or D H),
+        (T, N, D H) and the last state, shaped as hx; of a ``PackedSequence`` one, and the state at
+        each sequence's end. For layer k: weight_ih_lk (H, I or D H),
         weight_hh_lk (H, H), bias_ih_lk, bias_hh_lk (H,); with _reverse behind for the way back.
 
     Raises:
@@ -279,7 +285,7 @@ class RNN(_Recurrent):
         generator: Generator | None = None,
     ) -> None:
         self.nonlinearity = nonlinearity
-        self._activation = _function(nonlinearity)
+        self._activation = activation(nonlinearity)
         super().__init__(
             input_size,
             hidden_size,
@@ -295,7 +301,9 @@ class RNN(_Recurrent):
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         return (self._activation(x + linear(state[0], weight)),)
 
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None
+    ) -> tuple[Tensor | PackedSequence, Tensor]:
         output, (h,) = self._run(input, None if hx is None else (hx,))
         return output, h
 
@@ -320,8 +328,9 @@ class LSTM(_Recurrent):
 
     Shape:
         input (T, N, I) or (T, I), hx = (h, c), each (K D, N, H) or (K D, H), zeros if left out ->
-        output (T, N, D H) and the last (h, c). For layer k: weight_ih_lk (4H, I or D H),
-        weight_hh_lk (4H, H), bias_ih_lk, bias_hh_lk (4H,); gates in the order i, f, g, o.
+        output (T, N, D H) and the last (h, c); of a ``PackedSequence`` one, and the states at each
+        sequence's end. For layer k: weight_ih_lk (4H, I or D H), weight_hh_lk (4H, H), bias_ih_lk,
+        bias_hh_lk (4H,); gates in the order i, f, g, o.
 
     Raises:
         ValueError: sizes that do not fit.
@@ -336,11 +345,11 @@ class LSTM(_Recurrent):
     states = 2
 
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
-        return _lstm(x + linear(state[0], weight), state[1])
+        return lstm_step(x + linear(state[0], weight), state[1])
 
     def forward(
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
         output, (h, c) = self._run(input, hx)
         return output, (h, c)
 
@@ -366,7 +375,8 @@ class GRU(_Recurrent):
 
     Shape:
         input (T, N, I) or (T, I), hx (K D, N, H) or (K D, H), zeros if left out -> output
-        (T, N, D H) and the last state, shaped as hx. For layer k: weight_ih_lk (3H, I or D H),
+        (T, N, D H) and the last state, shaped as hx; of a ``PackedSequence`` one, and the state at
+        each sequence's end. For layer k: weight_ih_lk (3H, I or D H),
         weight_hh_lk (3H, H), bias_ih_lk, bias_hh_lk (3H,); gates in the order r, z, n.
 
     Raises:
@@ -382,167 +392,10 @@ class GRU(_Recurrent):
     bias_inside = True
 
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
-        return _gru(x, linear(state[0], weight, bias), state[0])
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        output, (h,) = self._run(input, None if hx is None else (hx,))
-        return output, h
-
-
-class _Cell(Module):
-    """One time step: parameters and the check of shapes."""
-
-    gates: int
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        *,
-        dtype: Any = None,
-        generator: Generator | None = None,
-    ) -> None:
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.bias = bias
-        _add_parameters(self, "", self.gates, input_size, dtype)
-        self.reset_parameters(generator)
-
-    def reset_parameters(self, generator: Generator | None = None) -> None:
-        """Draw new initial values."""
-        _reset(self, generator)
-
-    def _products(self, input: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The input's and the state's product, (N, G H) each, and the state (N, H)."""
-        if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
-            raise ValueError(
-                f"{type(self).__name__}({self.extra_repr()}): input {input.shape}, expected "
-                f"(N, {self.input_size}) or ({self.input_size},)"
-            )
-        h = self._given(input, hx)
-        w_ih, w_hh, b_ih, b_hh = _parameters(self, "")
-        return linear(input.reshape(-1, self.input_size), w_ih, b_ih), linear(h, w_hh, b_hh), h
-
-    def _given(self, input: Tensor, hx: Tensor | None) -> Tensor:
-        """A given state as (N, H), or zeros."""
-        expected = (*input.shape[:-1], self.hidden_size)
-        if hx is None:
-            hx = zeros(expected, dtype=input.dtype)
-        elif hx.shape != expected:
-            raise ValueError(
-                f"{type(self).__name__}({self.extra_repr()}): state {hx.shape}, expected {expected}"
-            )
-        return hx.reshape(-1, self.hidden_size)
-
-    def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
-
-
-class RNNCell(_Cell):
-    """One time step of ``RNN``.
-
-    Args:
-        input_size: I.
-        hidden_size: H.
-        bias: whether the products have biases.
-        nonlinearity: "tanh" or "relu".
-        dtype: of the parameters; default: the default floating type.
-        generator: where the initial values come from.
-
-    Shape:
-        input (N, I) or (I,), hx (N, H) or (H,), zeros if left out -> the new state, shaped as hx.
-        weight_ih (H, I), weight_hh (H, H), bias_ih and bias_hh (H,).
-
-    Raises:
-        ValueError: sizes that do not fit.
-
-    Example:
-        >>> nn.RNNCell(3, 5)(gu.ones(4, 3)).shape
-        (4, 5)
-    """
-
-    gates = 1
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        *,
-        dtype: Any = None,
-        generator: Generator | None = None,
-    ) -> None:
-        self.nonlinearity = nonlinearity
-        self._activation = _function(nonlinearity)
-        super().__init__(input_size, hidden_size, bias, dtype=dtype, generator=generator)
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        x, hidden, _ = self._products(input, hx)
-        h: Tensor = self._activation(x + hidden)
-        return h.reshape(*input.shape[:-1], self.hidden_size)
-
-
-class LSTMCell(_Cell):
-    """One time step of ``LSTM``.
-
-    Args:
-        input_size: I.
-        hidden_size: H.
-        bias: whether the products have biases.
-        dtype: of the parameters; default: the default floating type.
-        generator: where the initial values come from.
-
-    Shape:
-        input (N, I) or (I,), hx = (h, c), each (N, H) or (H,), zeros if left out -> the new (h, c).
-        weight_ih (4H, I), weight_hh (4H, H), bias_ih and bias_hh (4H,).
-
-    Raises:
-        ValueError: sizes that do not fit.
-
-    Example:
-        >>> h, c = nn.LSTMCell(3, 5)(gu.ones(4, 3))
-        >>> h.shape, c.shape
-        ((4, 5), (4, 5))
-    """
-
-    gates = 4
+        return gru_step(x, linear(state[0], weight, bias), state[0])
 
     def forward(
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        h, c = (None, None) if hx is None else hx
-        x, hidden, _ = self._products(input, h)
-        new = _lstm(x + hidden, self._given(input, c))
-        shape = (*input.shape[:-1], self.hidden_size)
-        return new[0].reshape(shape), new[1].reshape(shape)
-
-
-class GRUCell(_Cell):
-    """One time step of ``GRU``.
-
-    Args:
-        input_size: I.
-        hidden_size: H.
-        bias: whether the products have biases.
-        dtype: of the parameters; default: the default floating type.
-        generator: where the initial values come from.
-
-    Shape:
-        input (N, I) or (I,), hx (N, H) or (H,), zeros if left out -> the new state, shaped as hx.
-        weight_ih (3H, I), weight_hh (3H, H), bias_ih and bias_hh (3H,).
-
-    Raises:
-        ValueError: sizes that do not fit.
-
-    Example:
-        >>> nn.GRUCell(3, 5)(gu.ones(3)).shape
-        (5,)
-    """
-
-    gates = 3
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        (h,) = _gru(*self._products(input, hx))
-        return h.reshape(*input.shape[:-1], self.hidden_size)
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None
+    ) -> tuple[Tensor | PackedSequence, Tensor]:
+        output, (h,) = self._run(input, None if hx is None else (hx,))
+        return output, h

@@ -9,13 +9,14 @@
     save_tokenizer(tokenizer, "tokenizer.json")
 
 A `Tokenizer` finds added tokens, normalises, cuts a text into words (a splitter with a pattern),
-encodes each (the model), and puts special tokens around (a template). Characters as tokens are
-`groundup.data.Vocabulary`.
+encodes each (the model), and puts special tokens around (a template). `character_tokenizer` has
+characters as tokens; without files, `groundup.data.Vocabulary` does.
 """
 
 from .added import AddedToken
 from .bpe import BPE
 from .byte_level import ALPHABET
+from .characters import character_tokenizer
 from .encoding import Batch, Encoding, Padding, Truncation
 from .files import (
     load_tokenizer,
@@ -33,6 +34,7 @@ from .normalizers import (
     UnicodeForm,
 )
 from .patterns import CL100K, GPT2, O200K, PATTERNS, QWEN2, compile_pattern
+from .predictability import compressed_bits, ngram_bits
 from .splitters import BertWords, ByteLevel, Digits, Split, SplitSequence, Splitter
 from .stream import DecodeStream
 from .template import Template
@@ -69,8 +71,11 @@ __all__ = [
     "Truncation",
     "UnicodeForm",
     "WordPiece",
+    "character_tokenizer",
     "compile_pattern",
+    "compressed_bits",
     "load_tokenizer",
+    "ngram_bits",
     "read_gpt2",
     "read_vocab_txt",
     "save_tokenizer",

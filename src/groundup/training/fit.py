@@ -60,10 +60,11 @@ def fit(
         seed: seeds the default generator first, if the run is not resumed.
         generators: generators that the data draws from, if not the default one (augmentation), to
             be saved and restored. Those in the model and in a loader are found.
-        precision: "float16" computes model and loss under ``autocast`` and scales the loss with a
-            ``GradScaler`` (mixed precision; parameters stay float32). The gradients that callbacks
-            see are unscaled. A step whose gradients are not finite counts, but changes no
-            parameter. Validation is in float32, so ``evaluate`` gives the same afterwards.
+        precision: "float16" or "bfloat16" computes model and loss under ``autocast`` (mixed
+            precision; parameters stay float32). "float16" also scales the loss with a
+            ``GradScaler``; the gradients that callbacks see are unscaled, and a step whose
+            gradients are not finite counts, but changes no parameter. Validation is in float32, so
+            ``evaluate`` gives the same afterwards.
         compile: turn the step into machine code (``groundup.compile``); a step that cannot be
             compiled is run as it is, with a warning. The numbers agree up to rounding.
         resume: a checkpoint of an earlier run with the same arguments; continue from there.

@@ -31,7 +31,7 @@ class Run:
         callbacks: called in this order.
         validation: batches to evaluate on after each epoch.
         accumulate: batches for each step.
-        precision: "float32", or "float16" for mixed precision.
+        precision: "float32", or "float16" or "bfloat16" for mixed precision.
         generators: further sources of randomness to save and restore. The default generator and
             those that modules of the model hold are there already.
 
@@ -42,7 +42,7 @@ class Run:
         examples: examples used by the steps of this process; for throughput.
         stop: set it to true to end training after the running step or epoch.
         interrupted: whether Ctrl-C was pressed.
-        scaler: of the loss; it does nothing in "float32".
+        scaler: of the loss; it does nothing but in "float16".
         history: what was recorded.
 
     Example:
@@ -65,8 +65,10 @@ class Run:
         generators: Sequence[Generator] = (),
         precision: str = "float32",
     ) -> None:
-        if precision not in ("float32", "float16"):
-            raise ValueError(f"fit: precision {precision!r}; expected 'float32' or 'float16'")
+        if precision not in ("float32", "float16", "bfloat16"):
+            raise ValueError(
+                f"fit: precision {precision!r}; expected 'float32', 'float16' or 'bfloat16'"
+            )
         if epochs < 0 or accumulate < 1:
             raise ValueError(
                 f"fit: epochs {epochs} and accumulate {accumulate}; expected at least 0 and 1"

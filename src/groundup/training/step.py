@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..engine.autocast import autocast
@@ -45,7 +46,7 @@ def make_step(run: Run, compile: bool) -> Step:
         run: what is trained and how.
         compile: whether to compile it. A model with hooks, one that cannot be traced, and training
             in float16 are not compiled in any case; for a model that cannot be traced a warning
-            says why.
+            says why. In bfloat16 the conversions and what is computed in it are NumPy's.
 
     Example:
         >>> model = nn.Linear(2, 1)
@@ -59,13 +60,14 @@ def make_step(run: Run, compile: bool) -> Step:
     hooked = any(module._hooks is not None for module in run.model.modules())
     if not compile or run.scaler.is_enabled() or hooked:
         return plain
-    part, loss = Trained(run.model, run.optimizer), run.loss
+    part, loss, lowered = Trained(run.model, run.optimizer), run.loss, _lowered(run.precision)
 
     def gradients(batches: Sequence[Batch]) -> Tensor:
         part.optimizer.zero_grad()
         shares = []
         for *inputs, target in batches:
-            share = loss(part.model(*inputs), target) / len(batches)
+            with lowered():
+                share = loss(part.model(*inputs), target) / len(batches)
             share.backward()
             shares.append(share.detach())
         for callback in before:
@@ -112,14 +114,21 @@ def _guarded(step: Step, plain: Step) -> Step:
     return guarded
 
 
+def _lowered(precision: str) -> Callable[[], autocast]:
+    """What model and loss are computed under."""
+    if precision == "float32":
+        return partial(autocast, enabled=False)
+    return partial(autocast, dtype=precision)
+
+
 def _plain(run: Run, hooks: Sequence[Callback]) -> Step:
-    scaler = run.scaler
+    scaler, lowered = run.scaler, _lowered(run.precision)
 
     def step(batches: Sequence[Batch]) -> Tensor:
         run.optimizer.zero_grad()
         shares = []
         for *inputs, target in batches:
-            with autocast(enabled=scaler.is_enabled()):
+            with lowered():
                 share = run.loss(run.model(*inputs), target) / len(batches)
             scaler.scale(share).backward()
             shares.append(share.detach())

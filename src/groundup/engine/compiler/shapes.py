@@ -3,17 +3,19 @@
 The primitives say what they compute and nothing else, so the answer is found by asking them: an
 elementwise primitive is called with one element, any other with arrays that have the right shape
 and no memory of their own. Products and convolutions, which would be work, are asked with an inner
-length of 0, or with one image of one channel. Answers are remembered.
+length of 0, or with one image of one channel; of packed weights the answer is in their primitives'
+arguments. Answers are remembered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType
+from ..dtypes import DType, float32, uint8
+from ..panels import STEP, STEP_NBYTES
 from ..primitive import Primitive
 from ..primitives import elementwise
 from .graph import Shape, Value
@@ -50,6 +52,8 @@ def result_spec(
 def _find(
     primitive: Primitive, specs: Sequence[tuple[Shape, DType]], static: dict[str, Any]
 ) -> tuple[Shape, DType]:
+    if primitive.name in _PACKED:
+        return _PACKED[primitive.name](*[shape for shape, _ in specs], static)
     small = primitive.name in ELEMENTWISE
     first: Shape = ()
     if primitive.name in ("matmul", "linear"):
@@ -75,6 +79,14 @@ def _without_inner(name: str, specs: Sequence[tuple[Shape, DType]]) -> Sequence[
         return [((*a[:-1], 0), a_dtype), ((b[0], 0), b_dtype), *more]
     return specs
 
+
+_PACKED: dict[str, Callable[..., tuple[Shape, DType]]] = {
+    "rounded": lambda x, _: ((x[0], x[1] // STEP * STEP_NBYTES), uint8),
+    "packed_product": lambda q, _w, static: ((q[0], static["rows"]), float32),
+    "packed_linear": lambda x, _w, static: ((x[0], static["rows"]), float32),
+    "packed_rows": lambda _w, places, static: ((*places, static["columns"]), float32),
+}
+"""What the primitives of packed weights give, from the shapes of their inputs."""
 
 _CONVOLUTIONS = {"conv": ("NC", "OC", "NO"), "conv_input": ("NO", "OC", "NC")}
 _CONVOLUTIONS["conv_weight"] = ("NC", "NO", "OC")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autocast import lowered
 from ..base import TensorBase, constant, mode
-from ..dtypes import DType, Number, get_default_dtype, result_type
+from ..dtypes import FLOATING, DType, Number, get_default_dtype, result_type
 from ..primitives import elementwise
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def operands(a: Tensor | Number, b: Tensor | Number) -> tuple[Tensor, Tensor]:
 
 
 # The kinds of dtypes that do not change beside a Python number of that type.
-_KEPT_BY: dict[type, str] = {float: "f", int: "fi"}
+_KEPT_BY: dict[type, str] = {float: FLOATING, int: FLOATING + "i"}
 
 
 def _operand(x: Tensor | Number) -> Tensor | Number:
@@ -65,7 +65,7 @@ def together(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def factors(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """What is multiplied as matrices: ``together``, and in float16 under ``autocast``."""
+    """What is multiplied as matrices: ``together``, and in the dtype of ``autocast`` under it."""
     if mode.autocast is not None:
         tensors = lowered(tensors, mode.autocast)
     return together(*tensors)
@@ -82,7 +82,7 @@ def to_dtype(x: Tensor | Number, dtype: DType) -> Tensor:
 
 def floating(x: Tensor) -> Tensor:
     """The tensor itself if it is floating, else converted to the default floating type."""
-    if x.array.dtype.kind == "f":
+    if x.array.dtype.kind in FLOATING:
         return x
     return elementwise.cast(x, dtype=get_default_dtype())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..base import TensorBase
-from ..dtypes import Number, result_type
+from ..dtypes import FLOATING, Number, result_type
 from ..primitives import elementwise as p
 from .arguments import floating, operands, to_dtype, together
 
@@ -88,7 +88,7 @@ def div(
     a, b = operands(input, other)
     if rounding_mode is None:
         return p.div(floating(a), floating(b))
-    if a.array.dtype.kind == "f":
+    if a.array.dtype.kind in FLOATING:
         return p.trunc(p.div(a, b))
     down = floor_divide(a, b)
     up = p.logical_and(p.lt(down, p.scalar(0, down)), p.ne(p.mul(down, b), a))
@@ -154,7 +154,7 @@ def pow(input: Tensor | Number, exponent: Tensor | Number) -> Tensor:
         >>> gu.pow(gu.tensor([1.0, 2.0, 3.0]), 2)
         tensor([1., 4., 9.], shape=(3,), dtype=float32)
     """
-    if isinstance(input, TensorBase) and input.array.dtype.kind == "f":
+    if isinstance(input, TensorBase) and input.array.dtype.kind in FLOATING:
         if isinstance(exponent, int | float) and exponent == 2:
             return p.mul(input, input)
         if isinstance(exponent, float) and exponent == 0.5:
@@ -321,7 +321,7 @@ def isfinite(input: Tensor) -> Tensor:
         >>> gu.isfinite(gu.tensor([1.0, float("inf")]))
         tensor([ True, False], shape=(2,), dtype=bool)
     """
-    if input.array.dtype.kind != "f":
+    if input.array.dtype.kind not in FLOATING:
         return p.eq(input, input)
     return p.lt(p.abs(input), p.scalar(float("inf"), input))
 
@@ -333,7 +333,7 @@ def isinf(input: Tensor) -> Tensor:
         >>> gu.isinf(gu.tensor([1.0, float("-inf")]))
         tensor([False,  True], shape=(2,), dtype=bool)
     """
-    if input.array.dtype.kind != "f":
+    if input.array.dtype.kind not in FLOATING:
         return p.ne(input, input)
     return p.eq(p.abs(input), p.scalar(float("inf"), input))
 

@@ -1,6 +1,6 @@
 """Convolution, transposed convolution and pooling of sequences (1-D) and images (2-D).
 
-Under ``autocast`` convolutions take float16 copies of float32 tensors. Products of float16 are
+Under ``autocast`` convolutions take 16-bit copies of float32 tensors. Products of those are
 computed and added up in float32 and rounded once.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base import fresh
-from ..dtypes import float32
+from ..dtypes import HALVES, float32
 from ..primitives import convolution as p, indexing, reduction, shape as shaping
 from .arguments import factors, spread, to_dtype
 
@@ -342,7 +342,7 @@ def max_pool2d(
 
 
 def _avg_pool(n: int, input: Tensor, *arguments: Any, include: bool, divisor: int | None) -> Tensor:
-    if input.array.dtype.char == "e":  # the sum of a window may exceed float16
+    if input.array.dtype.char in HALVES:  # the sum of a window may exceed float16
         wide = to_dtype(input, float32)
         mean = _avg_pool(n, wide, *arguments, include=include, divisor=divisor)
         return to_dtype(mean, input.array.dtype)

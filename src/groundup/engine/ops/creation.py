@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base import Array, TensorBase, fresh, values, wrap
-from ..dtypes import SUPPORTED, DType, Number, as_dtype, get_default_dtype, int64, number_dtype
+from ..dtypes import (
+    FLOATING,
+    SUPPORTED,
+    DType,
+    Number,
+    as_dtype,
+    get_default_dtype,
+    int64,
+    number_dtype,
+)
 from ..random import Generator, default_generator
 from .arguments import one_shape
 
@@ -202,7 +211,7 @@ def arange(
         raise ValueError(f"arange({start}, {end}, {step}): the step does not lead to the end")
     integral = all(isinstance(n, int | np.integer) for n in (start, end, step))
     wanted = _dtype(dtype, int64 if integral else get_default_dtype())
-    if wanted.kind != "f":
+    if wanted.kind not in FLOATING:
         start, end, step = int(start), int(end), int(step)
     return _finish(np.arange(start, end, step).astype(wanted, copy=False), requires_grad)
 
@@ -222,7 +231,7 @@ def linspace(
         tensor([0.0000, 0.5000, 1.0000], shape=(3,), dtype=float32)
     """
     wanted = _dtype(dtype)
-    number = float if wanted.kind == "f" else int
+    number = float if wanted.kind in FLOATING else int
     values = np.linspace(number(start), number(end), steps)
     return _finish(values.astype(wanted), requires_grad)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base import Array, TensorBase, as_array, fresh, mode, untraced, values, wrap
+from ..base import Array, TensorBase, as_array, fresh, mode, tick, untraced, values, wrap
 from ..dtypes import Number, int64
 from ..primitives import elementwise, indexing as p, shape as shaping
 from .arguments import one_dim, to_dtype
@@ -76,7 +76,8 @@ def _basic(x: Tensor, key: Any) -> tuple[Tensor, list[Tensor], tuple[int, ...]]:
                 raise ValueError(
                     f"slice step {step}: expected a positive one; use flip() to reverse"
                 )
-            slices.append(slice(start, max(start, stop), step))
+            whole = start == 0 and stop == shape[d] and step == 1
+            slices.append(slice(None) if whole else slice(start, max(start, stop), step))
             sizes.append(len(range(start, stop, step)))
             d += 1
         elif isinstance(part, int | np.integer):
@@ -162,7 +163,12 @@ def setitem(input: Tensor, key: Any, value: Tensor | Number) -> None:
     version = input.shared_version()
     viewed = version.viewed
     x, positions, dims = _basic(input, key)
-    x.assign(p.index_put(x, new, *positions, dims=dims) if positions else new)
+    at_once = mode.tracer is None and x.array.flags.writeable
+    if positions and at_once and not np.may_share_memory(x.array, new.array):
+        p.write_at(x.array, new.array, *[position.array for position in positions], dims=dims)
+        x.shared_version().changed = tick()
+    else:
+        x.assign(p.index_put(x, new, *positions, dims=dims) if positions else new)
     version.viewed = viewed  # The view that was written through is gone.
 
 

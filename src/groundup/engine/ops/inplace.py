@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base import TensorBase, constant, fresh, mode, tick
-from ..dtypes import Number
+from ..dtypes import Number, can_cast
 from ..primitives.shape import expand
 from . import arithmetic
 from .arguments import to_dtype
@@ -57,12 +57,12 @@ def _write(input: Tensor, new: TensorBase) -> None:
     values = new.array
     if not input.array.flags.writeable:
         raise RuntimeError("the memory is read-only or expanded; change a clone() instead")
-    if not np.can_cast(values.dtype, input.array.dtype, "same_kind"):
+    if not can_cast(values.dtype, input.array.dtype):
         raise TypeError(
             f"values of {values.dtype} do not fit in a tensor of {input.array.dtype}; "
             "convert them with to() first"
         )
-    np.copyto(input.array, values, casting="same_kind")
+    np.copyto(input.array, values, casting="unsafe")
     input.shared_version().changed = tick()
 
 

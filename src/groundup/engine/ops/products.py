@@ -1,6 +1,6 @@
 """Matrix products and Einstein summation.
 
-Under ``autocast`` they take float16 copies of float32 tensors. Products of float16 are computed and
+Under ``autocast`` they take 16-bit copies of float32 tensors. Products of those are computed and
 added up in float32 and rounded once.
 """
 

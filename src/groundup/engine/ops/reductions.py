@@ -1,7 +1,7 @@
 """Operations that combine elements along dimensions.
 
 ``dim`` is a dimension, several, or None for all; ``keepdim`` keeps the reduced dimensions with size
-1. Of float16 tensors all are computed in float32 and rounded once.
+1. Of float16 and bfloat16 tensors all are computed in float32 and rounded once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..autocast import widened
 from ..base import mode
-from ..dtypes import Number, as_dtype, float16, int64
+from ..dtypes import FLOATING, HALVES, Number, as_dtype, int64
 from ..primitives import elementwise, fused, reduction, shape as shaping
 from .arguments import Dim, floating, many_dims, one_dim, to_dtype
 from .arithmetic import maximum, minimum
@@ -37,7 +37,7 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
     """
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
-    elif input.array.dtype.kind != "f":
+    elif input.array.dtype.kind not in FLOATING:
         input = to_dtype(input, int64)
     return reduction.sum(input, dims=many_dims(input, dim), keepdim=keepdim)
 
@@ -55,14 +55,14 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
     _expect_floating("mean", input)
-    if input.array.dtype.char == "e":
-        return to_dtype(mean(widened(input), dim, keepdim), float16)
+    if input.array.dtype.char in HALVES:
+        return to_dtype(mean(widened(input), dim, keepdim), input.array.dtype)
     dims = many_dims(input, dim)
     return reduction.sum(input, dims=dims, keepdim=keepdim) / _count(input, dims)
 
 
 def _expect_floating(name: str, x: Tensor) -> None:
-    if x.array.dtype.kind != "f":
+    if x.array.dtype.kind not in FLOATING:
         raise TypeError(
             f"{name}: the dtype is {x.array.dtype.name}, expected a floating one; "
             "convert with .float()"
@@ -101,8 +101,9 @@ def var(
         correction = int(unbiased)
     correction = 1 if correction is None else correction
     _expect_floating("var", input)
-    if input.array.dtype.char == "e":
-        return to_dtype(var(widened(input), dim, None, keepdim, correction=correction), float16)
+    if input.array.dtype.char in HALVES:
+        found = var(widened(input), dim, None, keepdim, correction=correction)
+        return to_dtype(found, input.array.dtype)
     dims = many_dims(input, dim)
     centred = input - mean(input, dims, keepdim=True) if dims else input - input
     total = reduction.sum(centred * centred, dims=dims, keepdim=keepdim)
@@ -123,9 +124,9 @@ def std(
         >>> gu.tensor([1.0, 2.0, 3.0]).std()
         tensor(1., shape=(), dtype=float32)
     """
-    if input.array.dtype.char == "e":
+    if input.array.dtype.char in HALVES:
         found = std(widened(input), dim, unbiased, keepdim, correction=correction)
-        return to_dtype(found, float16)
+        return to_dtype(found, input.array.dtype)
     return _sqrt(var(input, dim, unbiased, keepdim, correction=correction))
 
 
@@ -151,8 +152,8 @@ def norm(input: Tensor, p: float | str = 2.0, dim: Dim = None, keepdim: bool = F
         tensor(5., shape=(), dtype=float32)
     """
     _expect_floating("norm", input)
-    if input.array.dtype.char == "e":
-        return to_dtype(norm(widened(input), p, dim, keepdim), float16)
+    if input.array.dtype.char in HALVES:
+        return to_dtype(norm(widened(input), p, dim, keepdim), input.array.dtype)
     dims = many_dims(input, dim)
     if isinstance(p, str) and p != "fro":
         raise ValueError(f"norm: p is {p!r}, expected a number or 'fro'")
@@ -305,12 +306,12 @@ def prod(
     """
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
-    elif input.array.dtype.kind != "f":
+    elif input.array.dtype.kind not in FLOATING:
         input = to_dtype(input, int64)
     elif mode.autocast is not None:
         input = widened(input)
-    if input.array.dtype.char == "e":
-        return to_dtype(prod(widened(input), dim, keepdim), float16)
+    if input.array.dtype.char in HALVES:
+        return to_dtype(prod(widened(input), dim, keepdim), input.array.dtype)
     x = input.reshape(-1) if dim is None or not input.array.ndim else input
     d = 0 if dim is None else one_dim(x, dim)
     while (n := x.array.shape[d]) > 1:
@@ -337,7 +338,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """
     if dtype is not None:
         input = to_dtype(input, as_dtype(dtype))
-    elif input.array.dtype.kind != "f":
+    elif input.array.dtype.kind not in FLOATING:
         input = to_dtype(input, int64)
     d = one_dim(input, dim)
     return reduction.cumsum(input, dim=d) if input.array.ndim else input.clone()

@@ -14,7 +14,7 @@ is linear in each of the three, so its three partial sums are each other's deriv
 Each is one matrix product between the kernel (O, C*K) and the columns (C*K, N*P) of the image: for
 every offset ``k`` inside the kernel the pixels that it meets (im2col; Chellapilla et al., 2006).
 
-Products of float16 are computed in float32 and rounded once, like those in ``linalg``.
+Products of 16-bit types are computed in float32 and rounded once, like those in ``linalg``.
 
 Shapes: x (N, C, *S), w (O, C / groups, *K), g (N, O, *P).
 """

@@ -17,6 +17,7 @@ from scipy import special
 
 from ..base import Array, constant
 from ..primitive import Primitive
+from .half import in_float32
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -88,7 +89,7 @@ def _share(wins: Tensor, ties: Tensor, like: Tensor) -> Tensor:
 
 lerp: Primitive = Primitive(
     "lerp",
-    lambda a, b, w: a + (b - a) * w,
+    in_float32(lambda a, b, w: a + (b - a) * w),
     lambda g, _y, _a, _b, w: g - g * w,
     lambda g, _y, _a, _b, w: g * w,
     lambda g, _y, a, b, _w: g * (b - a),
@@ -98,7 +99,7 @@ lerp: Primitive = Primitive(
 
 addcdiv: Primitive = Primitive(
     "addcdiv",
-    lambda a, b, c, w: a + w * (b / c),
+    in_float32(lambda a, b, c, w: a + w * (b / c)),
     lambda g, _y, _a, _b, _c, _w: g,
     lambda g, _y, _a, _b, c, w: g * w / c,
     lambda g, _y, _a, b, c, w: -g * w * b / (c * c),
@@ -149,6 +150,18 @@ def _clamp_rule(g: Tensor, _y: Any, x: Tensor, low: float | None, high: float | 
 
 clamp: Primitive = Primitive("clamp", _clamp, _clamp_rule)
 
+barrier: Primitive = Primitive(
+    "barrier",
+    lambda x, _after: x.copy(),
+    lambda g, _y, _x, _after: g,
+    lambda g, _y, _x, _after: g * 0,
+)
+"""The first input, to be had once there is the second, which has no dimensions.
+
+For compiled functions: what is computed from it is never taken to be the same as what was computed
+from the input itself before, so it is computed again and need not be kept.
+"""
+
 # Rounding: the derivative is 0 wherever there is one
 
 sign: Primitive = Primitive("sign", np.sign, lambda g, _y, _x: g * 0)
@@ -166,7 +179,9 @@ log: Primitive = Primitive("log", np.log, lambda g, _y, x: g / x)
 log1p: Primitive = Primitive("log1p", np.log1p, lambda g, _y, x: g / (x + 1))
 sqrt: Primitive = Primitive("sqrt", np.sqrt, lambda g, y, _x: g / (y * 2))
 rsqrt: Primitive = Primitive(
-    "rsqrt", lambda x: np.reciprocal(np.sqrt(x)), lambda g, y, _x: g * (-0.5 * y * y * y)
+    "rsqrt",
+    in_float32(lambda x: np.reciprocal(np.sqrt(x))),
+    lambda g, y, _x: g * (-0.5 * y * y * y),
 )
 sin: Primitive = Primitive("sin", np.sin, lambda g, _y, x: g * cos(x))
 cos: Primitive = Primitive("cos", np.cos, lambda g, _y, x: -g * sin(x))
@@ -174,7 +189,7 @@ tanh: Primitive = Primitive("tanh", np.tanh, lambda g, y, _x: g * (1 - y * y))
 
 
 def _in_its_dtype(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
-    """A function of SciPy, which gives half precision back in double, in the dtype of its input."""
+    """A function of SciPy, which gives 16-bit types back in wider ones, in its input's dtype."""
     return lambda x: function(x).astype(x.dtype, copy=False)
 
 
@@ -193,6 +208,7 @@ relu: Primitive = Primitive(
 )
 
 
+@in_float32
 def _softplus(x: Array) -> Array:
     # log(1 + exp(x)) without overflow: the exponent is never positive.
     out: Array = np.log1p(np.exp(-np.abs(x)))

@@ -1,7 +1,7 @@
 """Operations fused by hand, where one pass is both more accurate and faster than a composition.
 
-All of them subtract the maximum or the mean before they scale, so none overflows. What is
-float16 is computed in float32 and rounded once.
+All of them subtract the maximum or the mean before they scale, so none overflows. Those of
+float16 and bfloat16 are computed in float32 and rounded once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base import Array
-from ..dtypes import float32
+from ..dtypes import HALVES, float32
 from ..primitive import Primitive
 from . import elementwise
 from .half import in_float32
@@ -147,7 +147,7 @@ def _standardize(x: Array, *known: Array, dims: Dims, eps: float) -> Array:
 def _standardize_rule(
     g: Tensor, y: Tensor, x: Tensor, *_known: Any, dims: Dims, eps: float
 ) -> Tensor:
-    if x.array.dtype.char == "e":  # sums of many gradients may exceed float16
+    if x.array.dtype.char in HALVES:  # sums of many gradients may exceed float16
         wide = [elementwise.cast(t, dtype=float32) for t in (g, y, x)]
         return elementwise.cast(_standardize_rule(*wide, dims=dims, eps=eps), dtype=x.array.dtype)
     # y = (x - mean) r with r = (var + eps)^-1/2; dL/dx = r (g - mean(g) - y mean(g y)).

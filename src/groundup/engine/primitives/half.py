@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..base import Array
+from ..dtypes import HALVES
 
 
 def in_float32(forward: Callable[..., Array]) -> Callable[..., Array]:
-    """A forward function that computes with float32 copies of float16 arrays.
+    """A forward function that computes with float32 copies of float16 and bfloat16 arrays.
 
     Args:
-        forward: function of arrays, and of static arguments by name. If the first array is float16
-            the result is rounded to float16.
+        forward: function of arrays, and of static arguments by name. If the first array is one of
+            the two the result is rounded to its dtype.
 
     Example:
         >>> import numpy as np
@@ -31,9 +32,9 @@ def in_float32(forward: Callable[..., Array]) -> Callable[..., Array]:
 
     @functools.wraps(forward)
     def inside(*arrays: Array, **static: Any) -> Array:
-        if arrays[0].dtype.char != "e":
+        if arrays[0].dtype.char not in HALVES:
             return forward(*arrays, **static)
-        wide = [x.astype(np.float32) if x.dtype.char == "e" else x for x in arrays]
-        return forward(*wide, **static).astype(np.float16)
+        wide = [x.astype(np.float32) if x.dtype.char in HALVES else x for x in arrays]
+        return forward(*wide, **static).astype(arrays[0].dtype)
 
     return inside

@@ -67,10 +67,21 @@ index_add: Primitive = Primitive(
 """Zeros of ``shape`` with the values added where ``index`` would read; repeats add up."""
 
 
+def write_at(x: Array, values: Array, *positions: Array, dims: Dims) -> Array:
+    """Write values where ``index`` would read, in place.
+
+    Example:
+        >>> import numpy as np
+        >>> from groundup.engine.primitives.indexing import write_at
+        >>> write_at(np.zeros(3), np.ones(1), np.array([1]), dims=(0,))
+        array([0., 1., 0.])
+    """
+    x[_key(x.ndim, dims, positions)] = values
+    return x
+
+
 def _index_put(x: Array, values: Array, *positions: Array, dims: Dims) -> Array:
-    out = x.copy()
-    out[_key(x.ndim, dims, positions)] = values
-    return out
+    return write_at(x.copy(), values, *positions, dims=dims)
 
 
 def _index_put_rule(

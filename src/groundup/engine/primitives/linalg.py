@@ -1,7 +1,7 @@
 """Matrix products.
 
-Those of float16 are computed and added up in float32 and rounded once: NumPy has no fast product of
-float16, and processors that have one add up in float32 too.
+Those of float16 and bfloat16 are computed and added up in float32 and rounded once: NumPy has no
+fast product of either, and processors that have one add up in float32 too.
 """
 
 from __future__ import annotations

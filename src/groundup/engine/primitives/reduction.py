@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base import Array
+from ..dtypes import HALVES
 from ..primitive import Primitive
 from . import elementwise, shape as shaping
 from .half import in_float32
@@ -40,7 +41,7 @@ _add_up: Any = np.add.reduce
 
 
 def _sum(x: Array, dims: Dims, keepdim: bool) -> Array:
-    if x.dtype.char == "e":  # float16 adds up in float32
+    if x.dtype.char in HALVES:  # float16 adds up in float32
         wide: Array = _add_up(x, dims, np.float32, None, keepdim)
         return wide.astype(x.dtype)
     out: Array = _add_up(x, dims, x.dtype, None, keepdim)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base import Array
+from ..dtypes import HALVES
 from ..primitive import Primitive, Rule
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ _add_up: Callable[..., Array] = np.add.reduce
 
 def _sum_to(x: Array, shape: Shape) -> Array:
     extra = x.ndim - len(shape)
-    if x.dtype.char == "e":  # float16 adds up in float32
+    if x.dtype.char in HALVES:  # float16 adds up in float32
         return _sum_to(x.astype(np.float32), shape).astype(x.dtype)
     if x.shape[extra:] == shape:
         return _add_up(x, tuple(range(extra)), x.dtype)

@@ -39,6 +39,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import groundup as gu
 import groundup.nn.functional as F
@@ -192,6 +193,15 @@ def blanked(batch: Pair, random: np.random.Generator, blank: int) -> Pair:
     return gu.tensor(np.where(lost, blank, text)), gu.tensor(np.where(lost, text, -100))
 
 
+def bits_by_place(model: Writer, ids: gu.Tensor) -> np.ndarray:
+    """Mean bits of the character at each place of a window, of which those before were seen."""
+    data = TextDataset(ids, CONTEXT, stride=7)
+    inputs, targets = data.batch(range(len(data)))
+    scores, _ = predict(model, [(inputs, targets)])
+    nats = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")
+    return nats.reshape(-1, CONTEXT).mean(dim=0).numpy() / math.log(2)
+
+
 def write(model: Writer, book: Book, length: int, seed: int) -> str:
     """Text by a one-way network: each character drawn by its probability and read as the next."""
     random, state, found = np.random.default_rng(seed), None, [book.vocabulary.encode("\n").item()]
@@ -340,13 +350,37 @@ CLAIMS = [
 ]  # fmt: skip
 
 
+def context_figure(results: Results) -> Figure:
+    """Bits per character after 1, 2, ..., 50 characters of a window, and those of the n-grams."""
+    book, names = python_reference(), [n for n in USUAL if n in results.config.networks]
+    series = {}
+    for name in names:
+        model, rows = Writer(name, book.symbols), []
+        for outcome in results.outcomes.values():
+            model.load_state_dict(outcome.weights(f"{name}-text"))
+            rows.append(bits_by_place(model, book.test))
+        series[name] = rows
+    figure = viz.curves(series, "Characters seen", "Bits per character (test text)")
+    axes = figure.axes[0]
+    for gram in ("bigram", "trigram", "5-gram"):
+        level = baselines()[f"{gram}/bits_test"]
+        axes.axhline(level, color="black", linewidth=0.6, linestyle=":")
+        axes.annotate(gram, (CONTEXT, level), ha="right", va="bottom", fontsize="small")
+    return figure
+
+
 def sections(results: Results) -> list[tuple[str, list[viz.Block]]]:
-    """What the networks write, and the learning rates."""
+    """How the networks use what they have seen, what they write, and the learning rates."""
     config = results.config
     seed, first = next(iter(results.outcomes.items()))
     book = python_reference()
     found: list[tuple[str, list[viz.Block]]] = []
     if "predict" in config.tasks:
+        words = (
+            "How many bits the next character takes when only so many before it were seen. The "
+            "first few help most; the dotted lines are n-grams, which see at most four."
+        )
+        found.append(("What the past is good for", [viz.Plot(context_figure(results), words)]))
         written: list[viz.Block] = []
         for name in config.networks:
             model = Writer(name, book.symbols)

@@ -2,15 +2,18 @@
 
 from .beam import Hypothesis, beam_search, length_penalty
 from .decoder import Decoder, Stepping, TranslationDecoder, check_prompts, decoder_of
+from .endless import RecurrentDecoder, SlidingDecoder
 from .generate import generate, stream
-from .sampling import GREEDY, Sampling, choose, distribution, penalized
+from .sampling import GREEDY, Sampling, choose, distribution, draw, penalized
 from .speculative import Speculation, speculative_generate
 
 __all__ = [
     "GREEDY",
     "Decoder",
     "Hypothesis",
+    "RecurrentDecoder",
     "Sampling",
+    "SlidingDecoder",
     "Speculation",
     "Stepping",
     "TranslationDecoder",
@@ -19,6 +22,7 @@ __all__ = [
     "choose",
     "decoder_of",
     "distribution",
+    "draw",
     "generate",
     "length_penalty",
     "penalized",

@@ -2,27 +2,29 @@
 
 `Decoder` serves decoder-only models, `TranslationDecoder` encoder-decoders; what generates text
 knows only their four methods. The step that adds one token has the same shapes every time, so it is
-compiled once for a batch size and a capacity.
+compiled once for a batch size and a capacity; whether the model is still what it was compiled for
+is looked at once for each text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from ...engine.autograd import no_grad
-from ...engine.compiler.run import compile
+from ...engine.compiler.run import Compiled, compile
 from ...engine.dtypes import int64
-from ...engine.ops.creation import arange, tensor
+from ...engine.ops.creation import arange, tensor, zeros
 from ...engine.tensor import Tensor
 from ..cache import KeyValueCache
 from ..encoder_decoder import Transformer
 from ..gpt import GPT
 from ..llama import Llama
 
-SMALLEST = 64
-"""Slots of the smallest cache; it is doubled until a text fits."""
+_USUAL = 2048
+"""Tokens that a cache has room for to begin with; what none was written to takes no memory."""
 
 Prompts = Sequence[Sequence[int]]
 
@@ -56,7 +58,8 @@ class Decoder:
 
     Args:
         model: the model; it is put into evaluation mode.
-        capacity: slots of the cache to begin with.
+        capacity: slots of the cache to begin with; None: for the context, but for no more than
+            2,048 tokens.
         cache: `KeyValueCache`, or `QuantizedCache` for a quarter of the memory.
 
     Example:
@@ -70,14 +73,18 @@ class Decoder:
     def __init__(
         self,
         model: GPT | Llama,
-        capacity: int = SMALLEST,
+        capacity: int | None = None,
         cache: type[KeyValueCache] = KeyValueCache,
     ) -> None:
         self.model = model.eval()
-        self.capacity, self.kind = capacity, cache
+        usual = min(model.config.context, _USUAL)
+        self.capacity = usual + max(16, usual // 8) if capacity is None else capacity
+        self.kind = cache
         self._cache: KeyValueCache | None = None
-        self._step = compile(self._one)
-        self._length = 0
+        self._known: set[tuple[int, int]] = set()
+        self._length = self._slots = self._reach = 0
+        self._compiled: dict[int, _Compiled] = {}
+        self._step: Callable[[Tensor], Tensor] | None = None
 
     @property
     def room(self) -> int | None:
@@ -94,41 +101,55 @@ class Decoder:
         """
         check_prompts(prompts, self.model.config.vocab_size, self.model.config.context)
         longest = max(map(len, prompts))
-        start = tensor([longest - len(prompt) for prompt in prompts], dtype=int64)
-        cache = self._cache
-        if cache is None or cache.batch != len(prompts):
-            cache = self._cache = self.model.make_cache(len(prompts), self.capacity, self.kind)
-            self._step = compile(self._one)
-        cache.filled.assign(0)
-        cache.start.assign(start)
-        self._reserve(longest)
-        padded = [[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
-        self._length = longest
-        return self.model(tensor(padded), cache=cache, last=1).squeeze(1)
+        if self._cache is None or self._cache.batch != len(prompts):
+            self._cache = self.model.make_cache(len(prompts), self.capacity, self.kind)
+            self._compiled = {}
+        # Lengths that are met again are compiled, a few for all, with padding before the prompts.
+        slots = min(rounded(longest), self.model.config.context)
+        again = (len(prompts), slots) in self._known
+        self._known.add((len(prompts), slots))
+        slots = slots if again else longest
+        self._length, self._slots, self._reach = longest, 0, 0
+        self._cache.filled.assign(0)
+        self._cache.start.assign(tensor([slots - len(prompt) for prompt in prompts], dtype=int64))
+        self._reserve(slots)
+        tokens = tensor([[0] * (slots - len(prompt)) + list(prompt) for prompt in prompts])
+        self._slots = slots
+        return self._programs().last(tokens) if again else self._last(tokens)
 
-    @no_grad()
     def step(self, tokens: Sequence[int]) -> Tensor:
         """Add a token to each sequence; the logits of the next one, (N, V)."""
         self._reserve(1)
         self._length += 1
-        return self._step(tensor(tokens).unsqueeze(1))
-
-    def _one(self, tokens: Tensor) -> Tensor:
-        return self.model(tokens, cache=self._cache).squeeze(1)
+        self._slots += 1
+        if self._step is None:
+            self._given = zeros(len(tokens), 1, dtype=int64)
+            self._places = self._given.numpy()[:, 0]
+            with no_grad():
+                self._step = self._programs().last.settled(self._given)
+        self._places[:] = tokens
+        return self._step(self._given)
 
     @no_grad()
     def extend(self, tokens: Sequence[int]) -> Tensor:
         """Add several tokens to the only sequence; the logits after each of them, (tokens, V)."""
-        assert self._cache is not None
         self._reserve(len(tokens))
         self._length += len(tokens)
-        return self.model(tensor(tokens).unsqueeze(0), cache=self._cache).squeeze(0)
+        self._slots += len(tokens)
+        return self._programs().every(tensor([tokens])).squeeze(0)
+
+    def _logits(self, tokens: Tensor) -> Tensor:
+        return self.model(tokens, cache=self._cache)
+
+    def _last(self, tokens: Tensor) -> Tensor:
+        return self.model(tokens, cache=self._cache, last=1).squeeze(1)
 
     @no_grad()
     def take_back(self, count: int) -> None:
         """Forget the last tokens of each sequence."""
         assert self._cache is not None
         self._length -= count
+        self._slots -= count
         self._cache.advance(-count)
 
     @no_grad()
@@ -139,10 +160,38 @@ class Decoder:
 
     def _reserve(self, count: int) -> None:
         assert self._cache is not None
-        before = self._cache.capacity
-        self._cache.reserve(count)
-        if self._cache.capacity != before:
-            self._step = compile(self._one)
+        if self._slots + count > self._reach:
+            with no_grad():
+                self._cache.reserve(count)
+            self._reach, self._step = self._cache.reach, None
+
+    def _programs(self) -> _Compiled:
+        """What is compiled for the cache as it is."""
+        assert self._cache is not None
+        if self._cache.capacity != self.capacity:
+            self._compiled, self.capacity = {}, self._cache.capacity
+        if self._reach not in self._compiled:
+            self._compiled[self._reach] = _Compiled(compile(self._logits), compile(self._last))
+        return self._compiled[self._reach]
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """The model with a cache of one reach: logits of every token, and of the last."""
+
+    every: Compiled[[Tensor], Tensor]
+    last: Compiled[[Tensor], Tensor]
+
+
+def rounded(length: int) -> int:
+    """Slots that a prompt is given once its length has been met before: few lengths are compiled.
+
+    Example:
+        >>> [rounded(length) for length in (1, 16, 17, 65, 1000)]
+        [16, 16, 32, 80, 1024]
+    """
+    step = max(16, 1 << max(0, (length - 1).bit_length() - 3))
+    return -(-length // step) * step
 
 
 class TranslationDecoder:

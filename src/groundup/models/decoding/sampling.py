@@ -18,10 +18,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from ...engine.base import Array
 from ...engine.ops.arithmetic import where
-from ...engine.ops.creation import multinomial, tensor
-from ...engine.ops.reductions import softmax
-from ...engine.random import Generator
+from ...engine.ops.creation import from_numpy, tensor
+from ...engine.random import Generator, default_generator
 from ...engine.tensor import Tensor
 
 
@@ -94,9 +96,40 @@ def choose(
     if sampling.repetition_penalty != 1:
         logits = penalized(logits, seen, sampling.repetition_penalty)
     if sampling.greedy:
-        return logits.argmax(dim=-1).tolist()
-    probabilities = distribution(logits, sampling)
-    return multinomial(probabilities, 1, generator=generator).squeeze(1).tolist()
+        return logits.numpy().argmax(axis=-1).tolist()
+    return _drawn(_weights(logits.numpy(), sampling), generator)
+
+
+def draw(probabilities: Tensor, generator: Generator | None = None) -> list[int]:
+    """A token from each of the distributions, by inverting their cumulative sums.
+
+    Shape:
+        probabilities (N, V); N tokens are returned.
+
+    Raises:
+        ValueError: what is given is no distribution, because the logits were not finite.
+
+    Example:
+        >>> draw(gu.tensor([[0.0, 1.0], [1.0, 0.0]]))
+        [1, 0]
+    """
+    return _drawn(probabilities.numpy(), generator)
+
+
+def _drawn(weights: Array, generator: Generator | None) -> list[int]:
+    tokens = []
+    words = (generator or default_generator).words(len(weights)).tolist()
+    for row, word in zip(weights, words, strict=True):
+        edges = row.cumsum(dtype=np.float64)
+        total = edges.item(-1)
+        if not total > 0:
+            raise ValueError(
+                f"draw: probabilities that add up to {total}; the model's logits hold NaN or "
+                "infinity"
+            )
+        mark = (word >> 11) * 2.0**-53 * total  # 53 random bits
+        tokens.append(int(edges.searchsorted(mark, side="right")))
+    return tokens
 
 
 def distribution(logits: Tensor, sampling: Sampling) -> Tensor:
@@ -112,26 +145,33 @@ def distribution(logits: Tensor, sampling: Sampling) -> Tensor:
         >>> distribution(logits, Sampling(temperature=0)).tolist()
         [[1.0, 0.0, 0.0, 0.0]]
     """
+    weights = _weights(logits.numpy(), sampling)
+    return from_numpy(weights / weights.sum(axis=-1, keepdims=True))
+
+
+def _weights(z: Array, sampling: Sampling) -> Array:
+    """The probabilities but for a factor."""
+    count = z.shape[-1]
     if sampling.greedy:
-        best = logits.argmax(dim=-1, keepdim=True)
-        places = tensor(range(logits.shape[-1]))
-        return (places == best).to(logits.dtype)
-    logits = logits / sampling.temperature
-    if sampling.top_k is not None and sampling.top_k < logits.shape[-1]:
-        least = logits.topk(sampling.top_k, dim=-1)[0].narrow(-1, sampling.top_k - 1, 1)
-        logits = logits.masked_fill(logits < least, -math.inf)
+        return (np.arange(count) == z.argmax(axis=-1, keepdims=True)).astype(z.dtype)
+    if sampling.temperature != 1:
+        z = z / z.dtype.type(sampling.temperature)
+    if sampling.top_k is not None and sampling.top_k < count:
+        first = count - sampling.top_k
+        least = np.partition(z, first, axis=-1)[..., first, None]
+        z = np.where(z < least, -np.inf, z)
+    weights: Array = np.exp(z - np.maximum.reduce(z, axis=-1, keepdims=True))
     if sampling.top_p < 1:
-        probabilities = softmax(logits, -1)
-        ordered = probabilities.sort(dim=-1, descending=True)[0]
-        before = ordered.cumsum(dim=-1) - ordered
+        p = weights / weights.sum(axis=-1, keepdims=True)
+        ordered = np.sort(p, axis=-1)[..., ::-1]
+        before = ordered.cumsum(axis=-1) - ordered
         # The last one that is needed: what stands before it has less than p together.
-        least = where(before < sampling.top_p, ordered, 2.0).amin(dim=-1, keepdim=True)
-        logits = logits.masked_fill(probabilities < least, -math.inf)
+        least = np.where(before < sampling.top_p, ordered, 2.0).min(axis=-1, keepdims=True)
+        weights = np.where(p < least, 0.0, weights)
     if sampling.min_p > 0:
-        probabilities = softmax(logits, -1)
-        least = probabilities.amax(dim=-1, keepdim=True) * sampling.min_p
-        logits = logits.masked_fill(probabilities < least, -math.inf)
-    return softmax(logits, -1)
+        least = weights.max(axis=-1, keepdims=True) * sampling.min_p
+        weights = np.where(weights < least, 0.0, weights)
+    return weights
 
 
 def penalized(logits: Tensor, seen: Sequence[Sequence[int]], penalty: float) -> Tensor:

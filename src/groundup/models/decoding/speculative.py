@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...engine.ops.creation import multinomial, rand
+from ...engine.ops.creation import rand
 from ...engine.random import Generator
 from ...engine.tensor import Tensor
 from ..gpt import GPT
 from ..llama import Llama
 from .decoder import decoder_of
-from .sampling import GREEDY, Sampling, distribution
+from .sampling import GREEDY, Sampling, distribution, draw
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def speculative_generate(
 
 
 def _draw(probabilities: Tensor, generator: Generator | None) -> int:
-    return int(multinomial(probabilities, 1, generator=generator).item())
+    return draw(probabilities, generator)[0]
 
 
 def _accepts(

@@ -7,6 +7,7 @@ something that these models here do not do is refused, by name, rather than read
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,10 +18,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from ... import nn
 from ...engine.autograd import no_grad
 from ...engine.base import as_array, wrap
 from ...engine.files import CheckpointError, write_atomically
 from ...engine.tensor import Tensor
+from ...nn import PackedEmbedding, PackedLinear, init
 from ..bert import Bert, BertConfig
 from ..gpt import GPT, GPTConfig
 from ..llama import Llama, LlamaConfig
@@ -48,7 +51,8 @@ def read_folder(folder: Path) -> Model:
         groundup.engine.files.CheckpointError: no such folder/config.json: there is no such file
     """
     config = read_json(folder / "config.json")
-    model = build(config, str(folder / "config.json"))
+    with init.skip():
+        model = build(config, str(folder / "config.json"))
     with ExitStack() as stack:
         fill(model, _Files(folder, stack), str(folder))
     model.eval()
@@ -128,8 +132,6 @@ def _gpt2(config: Mapping[str, Any], where: str) -> GPT:
 def _llama(config: Mapping[str, Any], where: str) -> Llama:
     _need(config, where, hidden_act=("silu",), mlp_bias=(False,))
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    if (kind := rope.get("rope_type", rope.get("type", "default"))) != "default":
-        raise CheckpointError(f"{where}: rotary positions of type {kind!r}; supported is 'default'")
     qwen = config["model_type"] == "qwen2"
     window = config.get("sliding_window")
     return Llama(
@@ -144,11 +146,57 @@ def _llama(config: Mapping[str, Any], where: str) -> Llama:
             dim_feedforward=config["intermediate_size"],
             norm_eps=config["rms_norm_eps"],
             rope_base=rope.get("rope_theta", config.get("rope_theta", 10000.0)),
+            rope_scaling=_scaling(rope, config, where),
             window=window if config.get("use_sliding_window", True) else None,
             tied=config.get("tie_word_embeddings", False),
             attention_bias=qwen or config.get("attention_bias", False),
         )
     )
+
+
+def _scaling(
+    rope: Mapping[str, Any], config: Mapping[str, Any], where: str
+) -> nn.RotaryScaling | None:
+    """What a config says of the rotary frequencies."""
+    _need(rope, where, partial_rotary_factor=(1.0, None))
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind == "default":
+        return None
+    if kind == "linear":
+        return nn.PositionInterpolation(rope["factor"])
+    longest = config["max_position_embeddings"]
+    context = rope.get("original_max_position_embeddings") or longest
+    if kind == "llama3":
+        low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+        return nn.Llama3Scaling(rope["factor"], context, low, high)
+    if kind != "yarn":
+        raise CheckpointError(
+            f"{where}: rotary positions of type {kind!r}; supported are 'default', 'linear', "
+            "'yarn', 'llama3'"
+        )
+    factor, attention = rope.get("factor") or longest / context, rope.get("attention_factor")
+    if attention is None and rope.get("mscale") and rope.get("mscale_all_dim"):
+        one, other = (0.1 * rope[k] * math.log(factor) + 1 for k in ("mscale", "mscale_all_dim"))
+        attention = one / other
+    fast, slow = rope.get("beta_fast") or 32.0, rope.get("beta_slow") or 1.0
+    return nn.YaRN(factor, context, fast, slow, attention, rope.get("truncate", True))
+
+
+def _public_scaling(scaling: nn.RotaryScaling | None) -> dict[str, Any]:
+    """The same as a config says it."""
+    if scaling is None:
+        return {}
+    if isinstance(scaling, nn.PositionInterpolation):
+        return {"rope_scaling": {"rope_type": "linear", "factor": scaling.factor}}
+    if isinstance(scaling, nn.Llama3Scaling | nn.YaRN):
+        found = {"factor": scaling.factor, "original_max_position_embeddings": scaling.context}
+        if isinstance(scaling, nn.Llama3Scaling):
+            found |= {"low_freq_factor": scaling.low, "high_freq_factor": scaling.high}
+            return {"rope_scaling": {"rope_type": "llama3", **found}}
+        found |= {"beta_fast": scaling.beta_fast, "beta_slow": scaling.beta_slow}
+        found |= {"attention_factor": scaling.attention, "truncate": scaling.truncate}
+        return {"rope_scaling": {"rope_type": "yarn", **found}}
+    raise ValueError(f"{scaling}: the public Llama format has no such rotary scaling")
 
 
 def _bert(config: Mapping[str, Any], where: str) -> Bert:
@@ -273,6 +321,8 @@ def public_config(model: Model) -> dict[str, Any]:
         >>> public_config(GPT(GPTConfig(**sizes)))["n_embd"]
         16
     """
+    if any(isinstance(module, PackedLinear | PackedEmbedding) for module in model.modules()):
+        raise ValueError("packed weights; the public format has none: load them as dtype float32")
     c = model.config
     shared = {"vocab_size": c.vocab_size}
     if isinstance(c, GPTConfig):
@@ -325,6 +375,7 @@ def public_config(model: Model) -> dict[str, Any]:
         "rms_norm_eps": c.norm_eps,
         "rope_theta": c.rope_base,
         "tie_word_embeddings": c.tied,
+        **_public_scaling(c.rope_scaling),
         **({"sliding_window": c.window} if kind == "mistral" else {}),
     }
 

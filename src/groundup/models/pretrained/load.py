@@ -31,18 +31,21 @@ _CONTROL, _USER_DEFINED = 3, 4
 """Types of tokens in GGUF files."""
 
 
-def load_pretrained(path: str | os.PathLike[str]) -> tuple[Model, Tokenizer]:
+def load_pretrained(path: str | os.PathLike[str], dtype: Any = None) -> tuple[Model, Tokenizer]:
     """A public model and its tokenizer.
 
     Args:
         path: a folder with ``config.json``, ``model.safetensors`` and the tokenizer's files, or a
             GGUF file.
+        dtype: of the weights, floating. None: float32, but what is packed in a GGUF file stays so
+            (`groundup.nn.PackedLinear`), which takes little more memory than the file.
 
     Returns:
-        The model, in evaluation mode with float32 weights, and the tokenizer.
+        The model, in evaluation mode, and the tokenizer.
 
     Raises:
         CheckpointError: nothing is there, it is damaged, or it asks for what is not supported.
+        TypeError: a dtype that is not floating.
 
     Example:
         >>> load_pretrained("no such model")
@@ -56,10 +59,12 @@ def load_pretrained(path: str | os.PathLike[str]) -> tuple[Model, Tokenizer]:
             tokenizer = load_tokenizer(path)
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{path}: its tokenizer cannot be read: {error}") from error
-        return read_folder(path), tokenizer
+        model = read_folder(path)
+        return (model if dtype is None else model.to(dtype)), tokenizer
     if not path.exists():
         raise CheckpointError(f"{path}: there is no such file or folder")
-    model, file = read_file(path)
+    model, file = read_file(path, packed=dtype is None)
+    model.to(dtype=dtype)
     tokenizer = tokenizer_of(file)
     if len(tokenizer) > model.config.vocab_size:
         raise CheckpointError(

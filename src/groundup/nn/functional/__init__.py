@@ -36,6 +36,7 @@ from .loss import (
     smooth_l1_loss,
 )
 from .loss_unlabelled import gaussian_kl, info_nce, reconstruction_loss
+from .mask import alibi, alibi_slopes, sliding_window
 from .normalization import batch_norm, group_norm, layer_norm, rms_norm
 from .position import rotary, rotary_table, rotate, sinusoidal
 from .resize import adaptive_avg_pool1d, adaptive_avg_pool2d, interpolate
@@ -44,6 +45,8 @@ from .similarity import cosine_similarity, normalize
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "alibi",
+    "alibi_slopes",
     "attention_weights",
     "avg_pool1d",
     "avg_pool2d",
@@ -94,6 +97,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "sinusoidal",
+    "sliding_window",
     "smooth_l1_loss",
     "softmax",
     "softplus",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+from ...engine.dtypes import bfloat16, float16, float32, float64
 from ...engine.ops.arithmetic import where
 from ...engine.ops.creation import arange
 from ...engine.ops.reductions import softmax
@@ -17,8 +18,8 @@ from ...engine.random import Generator
 from ...engine.tensor import Tensor
 from .dropout import dropout
 
-# Far below every score, yet finite, by the bytes of the floating type.
-_LOWEST = {2: -3e4, 4: -1e30, 8: -1e30}
+# Far below every score, yet finite, by the floating type.
+_LOWEST = {float16: -3e4, bfloat16: -1e30, float32: -1e30, float64: -1e30}
 
 
 def scaled_dot_product_attention(
@@ -29,6 +30,7 @@ def scaled_dot_product_attention(
     dropout_p: float = 0.0,
     is_causal: bool = False,
     scale: float | None = None,
+    enable_gqa: bool = False,
     *,
     generator: Generator | None = None,
 ) -> Tensor:
@@ -43,10 +45,13 @@ def scaled_dot_product_attention(
             evaluate.
         is_causal: query i attends to the keys 0 to i only; may be combined with a mask.
         scale: factor of the scores; 1 / sqrt(E) if None.
+        enable_gqa: H heads of queries share K heads of keys and values, H / K neighbours the same
+            one (Ainslie et al., "GQA", 2023).
         generator: where dropout's random numbers come from.
 
     Shape:
-        query (..., L, E), key (..., S, E), value (..., S, V) -> (..., L, V).
+        query (..., L, E), key (..., S, E), value (..., S, V) -> (..., L, V). With ``enable_gqa``
+        query (..., H, L, E), key (..., K, S, E), value (..., K, S, V) -> (..., H, L, V).
 
     Raises:
         ValueError: shapes that do not fit. TypeError: a mask that is neither boolean nor floating.
@@ -59,13 +64,33 @@ def scaled_dot_product_attention(
         >>> F.scaled_dot_product_attention(q, k, v, is_causal=True).tolist()
         [[[1.0], [2.0]]]
     """
+    if enable_gqa:
+        query, key, value, attn_mask = _grouped(query, key, value, attn_mask)
     weights = attention_weights(query, key, attn_mask, is_causal, scale)
     if value.ndim < 2 or value.shape[-2] != key.shape[-2]:
         raise ValueError(
             f"attention: value {value.shape}, expected {key.shape[-2]} rows, one for each row of "
             f"key {key.shape}"
         )
-    return dropout(weights, dropout_p, generator=generator) @ value
+    output = dropout(weights, dropout_p, generator=generator) @ value
+    return output.flatten(-4, -3) if enable_gqa else output
+
+
+def _grouped(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Heads as (K, H / K) for queries and mask, and (K, 1) for keys and values."""
+    heads, shared = (x.shape[-3] if x.ndim > 2 else 0 for x in (query, key))
+    if not heads or not shared or heads % shared or value.shape[:-2] != key.shape[:-2]:
+        raise ValueError(
+            f"attention: query {query.shape}, key {key.shape}, value {value.shape} with enable_gqa;"
+            " expected (..., H, L, E), (..., K, S, E), (..., K, S, V), and that K divides H"
+        )
+    if mask is not None and mask.ndim > 2:
+        each = mask.shape[-3] == heads
+        mask = mask.unflatten(-3, (shared, -1)) if each else mask.unsqueeze(-3)
+    query = query.unflatten(-3, (shared, heads // shared))
+    return query, key.unsqueeze(-3), value.unsqueeze(-3), mask
 
 
 def attention_weights(
@@ -115,6 +140,6 @@ def attention_weights(
         allowed = past if allowed is None else allowed & past
     if allowed is None:
         return softmax(scores, -1)
-    weights = softmax(where(allowed, scores, _LOWEST[scores.dtype.itemsize]), -1)
+    weights = softmax(where(allowed, scores, _LOWEST[scores.dtype]), -1)
     # Only a given mask can leave a row without any key; softmax made that row uniform.
     return weights if attn_mask is None else where(allowed, weights, 0)

@@ -17,12 +17,13 @@ from collections.abc import Sequence
 
 from ...engine.autocast import widened
 from ...engine.autograd import no_grad
+from ...engine.dtypes import bfloat16, float16, float32, float64
 from ...engine.ops.arguments import to_dtype
 from ...engine.ops.reductions import standardize
 from ...engine.tensor import Tensor
 
-# The distance from 1 to the next number, by the bytes of the floating type.
-_EPSILON = {2: 2.0**-10, 4: 2.0**-23, 8: 2.0**-52}
+# The distance from 1 to the next number, by the floating type.
+_EPSILON = {float16: 2.0**-10, bfloat16: 2.0**-7, float32: 2.0**-23, float64: 2.0**-52}
 
 
 def batch_norm(
@@ -157,7 +158,7 @@ def rms_norm(
         tensor(1., shape=(), dtype=float32)
     """
     dims = _last_dims("rms_norm", input, normalized_shape)
-    added = _EPSILON[input.dtype.itemsize] if eps is None else eps
+    added = _EPSILON[input.dtype] if eps is None else eps
     x = widened(input)
     output = x * ((x * x).mean(dims, keepdim=True) + added).rsqrt()
     return _affine(to_dtype(output, input.dtype), weight, None)

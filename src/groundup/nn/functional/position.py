@@ -9,18 +9,15 @@ Both use the frequencies ``base ** (-2i / D)`` for i = 0, 1, ..., from 1 down to
 
 from __future__ import annotations
 
-import math
-
-from ...engine.dtypes import float64, get_default_dtype
-from ...engine.ops.creation import arange
-from ...engine.ops.functions import cos, exp, sin
+from ...engine.dtypes import get_default_dtype
+from ...engine.ops.functions import cos, sin
 from ...engine.ops.shaping import cat, stack
 from ...engine.tensor import Tensor
+from ..rotary_scaling import RotaryScaling, rotary_frequencies
 
 
-def _angles(positions: Tensor, dim: int, base: float) -> Tensor:
-    """(*) -> (*, ceil(dim / 2)), in float64: float32 would lose a large position's last turn."""
-    frequencies = exp(arange(0, dim, 2, dtype=float64) * (-math.log(base) / dim))
+def _angles(positions: Tensor, frequencies: Tensor) -> Tensor:
+    """(*), (P,) -> (*, P), in float64: float32 would lose a large position's last turn."""
     return positions.double().unsqueeze(-1) * frequencies
 
 
@@ -47,19 +44,23 @@ def sinusoidal(positions: Tensor, dim: int, base: float = 10000.0) -> Tensor:
     """
     if dim < 1:
         raise ValueError(f"sinusoidal: dim is {dim}, expected a positive number")
-    angles = _angles(positions, dim, base)
+    angles = _angles(positions, rotary_frequencies(dim, base))
     pairs = stack([sin(angles), cos(angles)], -1).flatten(-2)  # (*, dim or dim + 1)
     dtype = positions.dtype if positions.is_floating_point() else get_default_dtype()
     return pairs.narrow(-1, 0, dim).to(dtype)
 
 
-def rotary_table(positions: Tensor, dim: int, base: float = 10000.0) -> tuple[Tensor, Tensor]:
+def rotary_table(
+    positions: Tensor, dim: int, base: float = 10000.0, scaling: RotaryScaling | None = None
+) -> tuple[Tensor, Tensor]:
     """Cosines and sines of the angles by which ``rotary`` turns.
 
     Args:
         positions: places in a sequence.
         dim: features of what will be turned.
         base: the slowest angle grows by nearly 1 / base a step.
+        scaling: other frequencies, for texts longer than those of training; cosines and sines are
+            multiplied with what it says for attention.
 
     Shape:
         (*) -> (*, dim / 2) twice, of the default floating type.
@@ -74,8 +75,12 @@ def rotary_table(positions: Tensor, dim: int, base: float = 10000.0) -> tuple[Te
     """
     if dim < 2 or dim % 2:
         raise ValueError(f"rotary: {dim} features do not form pairs; expected an even number")
-    angles = _angles(positions, dim, base)
-    return cos(angles).to(get_default_dtype()), sin(angles).to(get_default_dtype())
+    if scaling is None:
+        angles, factor = _angles(positions, rotary_frequencies(dim, base)), 1.0
+    else:
+        angles, factor = _angles(positions, scaling.frequencies(dim, base)), scaling.attention
+    dtype = get_default_dtype()
+    return (cos(angles) * factor).to(dtype), (sin(angles) * factor).to(dtype)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, interleaved: bool = True) -> Tensor:

@@ -12,7 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...dtypes import DType, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
+from ...dtypes import (
+    DType,
+    bfloat16,
+    bool_,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+)
 
 KINDS: dict[DType, str] = {
     bool_: "i1",
@@ -22,10 +34,14 @@ KINDS: dict[DType, str] = {
     int32: "i32",
     int64: "i64",
     float16: "half",
+    bfloat16: "i16",
     float32: "float",
     float64: "double",
 }
-"""LLVM's name of the type of one element, by dtype; a bool is a byte in memory."""
+"""LLVM's name of the type of one element, by dtype; a bool is a byte in memory.
+
+A bfloat16 is its bits: kernels move it, and what is computed with it is NumPy's.
+"""
 
 _SUFFIXES = {"half": "f16", "float": "f32", "double": "f64"}
 
@@ -45,6 +61,8 @@ def suffix(kind: str, lanes: int) -> str:
 
 def literal(number: bool | int | float, dtype: DType) -> str:
     """A number as LLVM writes it: floats by their bits."""
+    if dtype == bfloat16:
+        return str(int(np.asarray(number, dtype).view(np.uint16)[()]))
     if dtype.kind != "f":
         return str(int(np.asarray(number).astype(dtype)[()]))
     with np.errstate(over="ignore"):

@@ -352,6 +352,7 @@ _RULES: dict[str, Rule] = {
     "pow": _pow,
     "maximum": maximum,
     "minimum": minimum,
+    "barrier": lambda _code, inputs, _: inputs[0],
     "lerp": _lerp,
     "addcdiv": _addcdiv,
     "eq": _comparison("oeq", "eq", "eq"),

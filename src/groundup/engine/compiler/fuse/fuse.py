@@ -32,6 +32,7 @@ _KERNEL_TYPES = frozenset(map(np.dtype, ("f4", "f8", "i4", "i8", "u1", "?")))
 _REDUCTIONS = {"sum": "sum", "amax": "max", "amin": "min"}
 _OWN_KINDS = ("copy", "part", "pick")
 """Elementwise values that are no primitive's."""
+_PACKED = ("rounded", "packed_product", "packed_rows")
 _LOOK_BACK = 12
 _MOST_MEMBERS = 160
 
@@ -79,16 +80,24 @@ class Scatter:
 
 
 @dataclass(eq=False, slots=True)
+class Packed:
+    """A product with packed weights, rows of them, or the rounding of the other operand."""
+
+    value: Value
+
+
+@dataclass(eq=False, slots=True)
 class Call:
     """A primitive that NumPy computes."""
 
     value: Value
 
 
-Step = Group | Product | Scatter | Call
-_APART: dict[str, type[Product | Scatter | Call]] = {
+Step = Group | Product | Scatter | Packed | Call
+_APART: dict[str, type[Product | Scatter | Packed | Call]] = {
     "product": Product,
     "scatter": Scatter,
+    "packed": Packed,
     "call": Call,
 }
 
@@ -109,7 +118,7 @@ class Fused:
 def kind(x: Value) -> str:
     """How a value is computed: "source", "view", "point", "reduce", or its name; or by a "call".
 
-    Names of their own have "product", "scatter" and "assembly".
+    Names of their own have "product", "scatter", "packed" and "assembly".
 
     Example:
         >>> kind(Value("input", (), {}, (2, 3), gu.float32))
@@ -119,13 +128,15 @@ def kind(x: Value) -> str:
         return x.name
     if x.name == "contract":
         return "product"
+    if x.name in _PACKED:
+        return "packed"
     if x.primitive is None and x.name not in _OWN_KINDS:
         return "source"
     if x.name in VIEWS:
         return "view"
     fits = x.dtype in _KERNEL_TYPES and all(i.dtype in _KERNEL_TYPES for i in x.inputs)
-    if fits and x.size and (x.name in ELEMENTWISE or x.name in _OWN_KINDS):
-        return "point"
+    if x.size and (x.name in _OWN_KINDS or (fits and x.name in ELEMENTWISE)):
+        return "point"  # kernels move numbers of any type
     if fits and x.name in _REDUCTIONS and x.inputs[0].size and x.dtype.kind != "b":
         return "reduce"
     matrices = min((len(i.shape) for i in x.inputs), default=0) >= 2
@@ -186,7 +197,7 @@ class _Builder:
     def add(self, value: Value) -> None:
         """Put a value into a step; all that it is computed from was added before."""
         match kind(value):
-            case "product" | "scatter" | "call" as name:
+            case "product" | "scatter" | "packed" | "call" as name:
                 for x in value.inputs:
                     self.settle(base_of(x))
                 self.place[value] = len(self.steps)
@@ -545,7 +556,7 @@ def with_copies(graph: Graph) -> Graph:
             made = _with(value, tuple([x if layouts(x) else _copy(x) for x in inputs]))
         elif kind(value) == "product":
             made = _with(value, tuple([_operand(x, layouts) for x in inputs]))
-        elif kind(value) == "scatter":
+        elif kind(value) in ("scatter", "packed"):
             made = _with(value, tuple([_in_rows(x, layouts) for x in inputs]))
         elif value.name == "pick" and base_of(inputs[0]).name == "positions":
             made = _with(value, (_copy(inputs[0]), *inputs[1:]))

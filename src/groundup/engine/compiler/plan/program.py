@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,18 @@ from ...base import Array, tick, wrap
 from ...tensor import Tensor
 from ..emit.emit import emit
 from ..fuse.again import compute_again
-from ..fuse.fuse import Call, Group, Product, Scatter, Step, base_of, fuse, kind, with_copies
+from ..fuse.fuse import (
+    Call,
+    Group,
+    Packed,
+    Product,
+    Scatter,
+    Step,
+    base_of,
+    fuse,
+    kind,
+    with_copies,
+)
 from ..fuse.nest import Nest, nest
 from ..graph import Check, Graph, Value
 from ..kernel import Apply, Kernel, Load, Store
@@ -28,7 +40,7 @@ from ..layout import Layouts, row_major
 from ..native import native
 from ..native.pool import get_num_threads
 from ..native.tape import Record, Tape, parts
-from ..products import contraction, products, scatters
+from ..products import contraction, packed, products, scatters
 from ..simplify.simplify import simplify
 from .conditions import condition
 from .plan import plan
@@ -36,8 +48,9 @@ from .plan import plan
 Owners = list[tuple[Value | None, int]]
 """For each argument of a record whose memory it points to, and how many bytes into it."""
 Placed = tuple[Record, Owners]
-Done = Nest | products.Product | scatters.Scatter | None
+Done = Nest | products.Product | scatters.Scatter | packed.Packed | None
 
+_ARRAY = attrgetter("array")
 _SMALL = 1 << 16
 """Bytes; smaller inputs are copied, which is quicker than telling the tape of another address."""
 _WORTH = 40_000
@@ -50,7 +63,7 @@ class Work:
 
     Attributes:
         step: the step.
-        done: the kernel of a group, the way of a product or a scatter; None for a call.
+        done: the kernel of a group, the way of what has no loops of its own; None for a call.
         part: which part of the program does it.
         records: which records of the tape that the part is.
     """
@@ -102,13 +115,16 @@ class Program:
         self._parts: list[Callable[[], None]] = []
         self.tapes: dict[int, Tape] = {}
         self.work: list[Work] = []
+        self._small: list[tuple[Array, int]] = []
+        self._large: list[tuple[Value, int]] = []
         for value in self._inputs:
             if value.size * value.dtype.itemsize <= _SMALL:
                 self._arrays[value] = np.empty(value.shape, value.dtype)
+                self._small.append((self._arrays[value], value.static["position"]))
+            else:
+                self._large.append((value, value.static["position"]))
         self._build(self.plan.steps)
-        self._watched = [
-            (v.static["tensor"], self._arrays[v]) for v in self._states if v.static["leaf"] is None
-        ]
+        self._watch()
         self._results = [self._view(value) for value in self.plan.outputs]
         self._checks = [(check, self._view(check.value)) for check in self.graph.checks]
 
@@ -118,6 +134,7 @@ class Program:
         nests = {s: nest(s, self.plan.stored, self._layouts) for s in steps if isinstance(s, Group)}
         self._products = {s: self._product(s.value) for s in steps if isinstance(s, Product)}
         self._scatters = {s: self._scatter(s.value) for s in steps if isinstance(s, Scatter)}
+        self._packed = {s: packed.of_value(s.value) for s in steps if isinstance(s, Packed)}
         self._compile(dict.fromkeys(kernel for one in nests.values() for kernel in self._of(one)))
         checked = self._checked(steps)
         pending: list[Placed] = []
@@ -135,6 +152,9 @@ class Program:
             elif isinstance(step, Scatter):
                 done = self._scatters[step]
                 pending.append(self._placed_scatter(step.value, done))
+            elif isinstance(step, Packed):
+                done = self._packed[step]
+                pending.append(self._placed_packed(step.value, done))
             else:
                 self._flush(pending)
                 pending, first = [], 0
@@ -151,6 +171,7 @@ class Program:
         texts = dict(named.values())
         texts |= {each.name: each.text for each in self._products.values() if each.inline}
         texts |= {each.name: partial(str, each.text) for each in self._scatters.values()}
+        texts |= {each.name: each.text for each in self._packed.values()}
         addresses = native.compile_many(texts)
         self._code = {kernel: addresses[name] for kernel, (name, _) in named.items()}
 
@@ -295,6 +316,17 @@ class Program:
             owners.append((self._owner(layout.base), shift))
         return Record(made.address, arguments, made.shape.extent, made.grain), owners
 
+    def _placed_packed(self, value: Value, made: packed.Packed) -> Placed:
+        arguments: list[int] = []
+        owners: Owners = []
+        for x in (*value.inputs, value):
+            layout = self._layouts(x)
+            assert layout is not None
+            shift = layout.offset * x.dtype.itemsize
+            arguments.append(self._address(layout.base) + shift)
+            owners.append((self._owner(layout.base), shift))
+        return made.record(arguments), owners
+
     def _call(self, step: Call) -> Callable[[], None]:
         value = step.value
         views = [self._view(x) for x in value.inputs]
@@ -372,10 +404,13 @@ class Program:
         """Whether a state has other memory than at the last call."""
         if len(self._watched) < len(self._states):
             return True
-        for tensor, array in self._watched:  # noqa: SIM110 (this is the hot path)
-            if tensor.array is not array:
-                return True
-        return False
+        return not all(map(is_, map(_ARRAY, self._watched), self._seen))
+
+    def _watch(self) -> None:
+        """Note the memory of the states that are no gradients."""
+        watched = [v for v in self._states if v.static["leaf"] is None]
+        self._watched = [v.static["tensor"] for v in watched]
+        self._seen = [self._arrays[v] for v in watched]
 
     def run(self, inputs: list[Array]) -> list[Tensor]:
         """Compute: results are returned, states and gradients set."""
@@ -384,20 +419,16 @@ class Program:
 
     def _run(self, inputs: list[Array]) -> list[Tensor]:
         if self._moved():
+            if reason := self.misfit():
+                raise RuntimeError(f"the program does not fit any more: {reason}")
             for value in self._states:
                 array = _state(value)
                 self._point(value, array if value in self._written else self._apart(array))
-            self._watched = [
-                (v.static["tensor"], self._arrays[v])
-                for v in self._states
-                if v.static["leaf"] is None
-            ]
-        for value in self._inputs:
-            array = inputs[value.static["position"]]
-            if value.size * value.dtype.itemsize <= _SMALL:
-                np.copyto(self._arrays[value], array)
-            else:
-                self._point(value, self._apart(_contiguous(array)))
+            self._watch()
+        for own, position in self._small:
+            own[...] = inputs[position]
+        for value, position in self._large:
+            self._point(value, self._apart(_contiguous(inputs[position])))
         for value, number in self._rates:
             number[...] = value.static["group"][value.static["key"]]
         for value in self._draws:
@@ -408,13 +439,12 @@ class Program:
             part()
             if self._flag[0]:
                 self._refuse()
-        results = [wrap(view().copy()) for view in self._results]
         now = tick()
         for version in self._versions:
             version.changed = now
         for leaf, g in self._gradients:
             leaf._grad = g
-        return results
+        return [wrap(view().copy()) for view in self._results]
 
     def _refuse(self) -> None:
         """Say which condition does not hold."""

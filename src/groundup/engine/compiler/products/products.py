@@ -198,6 +198,8 @@ class Product:
 
 _WORTH = 16_000
 """Cycles of work that are worth a thread."""
+_BYTES = 8
+"""A cycle, from the cache that cores share."""
 
 
 def product(
@@ -264,13 +266,18 @@ def _choose(shape: Shape, way: str | None) -> Product:
         name = "product_" + cache.key(repr(turned), repr(plan))[:16]
         extent = small_products.extent(turned, plan)
         written = functools.partial(emit, turned, plan)
-        grain = worthwhile(extent, cycles * shape.matrices)
+        grain = worthwhile(extent, max(cycles, _moving(shape)) * shape.matrices)
         return Product(name, written, np.zeros(1, np.int64), extent, grain)
     if reason or way == "inline":
         raise ValueError(f"product: {reason or 'no way to compute it inline'}")
     extent, parameters = _blas_parameters(shape)
     cycles = small_products.blas_cycles(shape, bits)
     return Product("gemm", None, parameters, extent, worthwhile(extent, cycles * shape.matrices))
+
+
+def _moving(shape: Shape) -> float:
+    """What reading the operands once takes, in cycles: much where a matrix meets one vector."""
+    return shape.k * (shape.m + shape.n) * shape.dtype.itemsize / _BYTES
 
 
 def worthwhile(extent: int, cycles: float) -> int:

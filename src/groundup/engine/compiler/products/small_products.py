@@ -39,6 +39,7 @@ _PAGES = 48  # that can be read from in turns without looking up where they are
 _LATENCY = 4.0  # of a sum that the next one waits for, in cycles
 _WEIGHT = 1.2  # of reading a vector of B beside reading a number of A
 _AHEAD = 0.15  # waited for each step of k, where much of B was copied ahead
+_REMOTE = 4  # bytes a cycle that come out of another core's cache
 _BLOCK_A = 192 * 1024  # bytes of A that are copied at a time
 _BLOCK_B = 128 * 1024  # and of B
 _COLUMNS = 8  # columns of tiles of B that are copied at a time
@@ -225,9 +226,16 @@ def _estimated(shape: Shape, plan: Plan) -> Plan:
         again = -(-down // plan.block_a) if plan.block_a else 1
         copy_b = again * (shape.k * each + 19 * blocks * pieces)
     cycles += copy_a + copy_b
-    # Shares of rows copy all of B each, shares of columns all of A.
-    rows_key = _uneven(down) + copy_b / max(cycles, 1.0)
-    columns_key = _uneven(across) + copy_a / max(cycles, 1.0)
+    # Shares of rows copy all of B each, shares of columns all of A. Another core wrote half of it,
+    # and will read half of what is not shared out as C lies in memory.
+    far = shape.dtype.itemsize / _REMOTE / 2
+    rows, columns = far * shape.n * shape.k, far * shape.m * shape.k
+    if shape.c[1] == 1:
+        columns += far * shape.m * shape.n
+    else:
+        rows += far * shape.m * shape.n
+    rows_key = _uneven(down) + (copy_b + rows) / max(cycles, 1.0)
+    columns_key = _uneven(across) + (copy_a + columns) / max(cycles, 1.0)
     return replace(plan, cycles=cycles, along_rows=rows_key < columns_key)
 
 

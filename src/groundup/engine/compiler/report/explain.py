@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
-from ..fuse.fuse import Group, Scatter, base_of, inputs_of
+from ...dtypes import by_char
+from ...panels import ROWS
+from ..fuse.fuse import Group, Packed, Scatter, base_of, inputs_of
 from ..fuse.nest import Nest
 from ..graph import Value
 from ..kernel import Accumulate, Gather, Kernel, Load, Reduce, Store
@@ -28,6 +28,7 @@ from .measure import measured
 
 if TYPE_CHECKING:
     from ..plan.program import Program, Work
+    from ..products import scatters
     from ..products.products import Product  # these load LLVM
 
 
@@ -36,7 +37,7 @@ class Step:
     """One step of a program.
 
     Attributes:
-        kind: "kernel", "product", "scatter" or "call".
+        kind: "kernel", "product", "scatter", "packed" or "call".
         operations: the primitives that it computes, in order.
         sizes: of a kernel's loops, outermost first; of a product (batch, rows, columns, inner); of
             a scatter (arrays, places, columns).
@@ -117,8 +118,8 @@ class ProgramReport:
             f"  steps: {_count(kinds['kernel'], 'kernel')} ({self.kernels} different), "
             f"{_count(kinds['product'], 'product')} ({ways['inline']} inline, {ways['BLAS']} by "
             "BLAS), "
-            + f"{_count(kinds['scatter'], 'scatter')}, "
-            * (kinds["scatter"] > 0)
+            + f"{_count(kinds['scatter'], 'scatter')}, " * (kinds["scatter"] > 0)
+            + f"{kinds['packed']} on packed weights, " * (kinds["packed"] > 0)
             + f"{_count(kinds['call'], 'call')} of NumPy; in "
             f"{_count(self.native, 'native call')}",
         ]
@@ -253,7 +254,7 @@ def _signature(signature: Any) -> str:
     for one in kinds:
         if isinstance(one, tuple) and len(one) == 3:
             shape, char, wanted = one
-            words.append(f"{np.dtype(char).name} {shape}" + " with gradient" * bool(wanted))
+            words.append(f"{by_char(char).name} {shape}" + " with gradient" * bool(wanted))
         else:
             words.append(repr(one[1]) if isinstance(one, tuple) else "an object")
     words = words or ["no arguments"]
@@ -289,9 +290,21 @@ def _step(program: Program, work: Work, numbers: dict[Kernel, int]) -> Step:
     assert not isinstance(work.step, Group)
     value = work.step.value
     what, sizes, multiply_adds, way = "call", value.shape, 0, "NumPy"
+    read: Iterable[Value] = inputs_of(work.step)
+    written, rows_read = _size(value), 0
     if isinstance(work.step, Scatter):
         what, way = "scatter", "writes" if len(value.inputs) > 2 else "adds"
         sizes = value.static["sizes"]
+        if cast("scatters.Scatter", work.done).shape.before == "is":
+            read, written = value.inputs[:2], _size(value.inputs[0])  # the rows alone
+    elif isinstance(work.step, Packed):
+        what, way = "packed", value.static.get("packing", "")
+        if value.name == "packed_product":
+            sizes = (*value.shape, value.static["columns"])
+            multiply_adds = math.prod(sizes)
+        elif value.name == "packed_rows":  # the rows alone
+            read = value.inputs[1:]
+            rows_read = math.prod(sizes[:-1]) * value.inputs[0].shape[1] // ROWS
     elif work.done is not None:
         what = "product"
         *batch, rows, columns = value.shape
@@ -311,8 +324,8 @@ def _step(program: Program, work: Work, numbers: dict[Kernel, int]) -> Step:
         kernel=0,
         way=way,
         multiply_adds=multiply_adds,
-        reads=sum(map(_size, {base_of(x) for x in inputs_of(work.step)})),
-        writes=_size(value),
+        reads=sum(map(_size, {base_of(x) for x in read})) + rows_read,
+        writes=written,
         shares=shares,
         lines=_lines([value]),
     )
@@ -367,6 +380,9 @@ def _what(step: Step) -> str:
         return f"product, {step.way}: {step.multiply_adds:,} multiply-adds"
     if step.kind == "scatter":
         return f"scatter, {step.way}"
+    if step.kind == "packed":
+        work = f": {step.multiply_adds:,} multiply-adds" * (step.multiply_adds > 0)
+        return f"{step.operations[0]} {step.way}".rstrip() + work
     if step.kind == "call":
         return f"NumPy: {step.operations[0]}"
     names = " ".join(step.operations)

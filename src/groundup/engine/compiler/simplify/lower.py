@@ -7,11 +7,11 @@ reductions and products, so that they can be fused with whatever stands beside t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...primitives import elementwise as e, linalg, reduction, shape as s
+from ...primitives import elementwise as e, linalg, packed, reduction, shape as s
 from ..graph import Value
 from .boxes import assembly
 from .lower_index import INDEXING, found_at
@@ -109,6 +109,11 @@ def _linear(build: Builder, x: Value, w: Value, *bias: Value) -> Value:
     return build(e.add, y, bias[0]) if bias else y
 
 
+def _packed_linear(build: Builder, x: Value, w: Value, **static: Any) -> Value:
+    """Several products of one x, as attention has them, share its rounding."""
+    return build(packed.packed_product, build(packed.rounded, x), w, **static)
+
+
 def _sum_to(build: Builder, x: Value, shape: tuple[int, ...]) -> Value:
     extra = len(x.shape) - len(shape)
     dims = tuple(
@@ -168,6 +173,7 @@ LOWERED: dict[str, Rule] = {
     "logsumexp": _logsumexp,
     "standardize": _standardize,
     "linear": _linear,
+    "packed_linear": _packed_linear,
     "sum_to": _sum_to,
     "lerp": _lerp,
     "addcdiv": _addcdiv,
@@ -175,3 +181,10 @@ LOWERED: dict[str, Rule] = {
     **ORDER,
     **WINDOWS,
 }
+WIDE = frozenset(
+    (
+        *("softmax", "log_softmax", "cross_entropy", "class_residual", "logsumexp"),
+        *("standardize", "linear", "lerp", "addcdiv"),
+    )
+)
+"""Those of which 16-bit types are computed in float32."""

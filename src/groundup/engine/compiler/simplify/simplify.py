@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from ...base import Array
-from ...dtypes import DType, int64
+from ...dtypes import HALVES, DType, int64
 from ...primitive import Primitive
 from ...primitives import elementwise as e, shape as s
 from ..graph import Graph, Value
 from ..shapes import ELEMENTWISE, result_spec
 from .boxes import assembly, overlap
-from .lower import LOWERED
+from .lower import LOWERED, WIDE
 from .merge import merged
 from .order import arranged
 
@@ -50,6 +50,8 @@ class Builder:
         """The value of a primitive's call, or a simpler one that is the same."""
         lowered = LOWERED.get(primitive.name)
         empty = [x for x in inputs if not x.size]
+        if primitive.name in WIDE and inputs[0].dtype.char in HALVES:
+            lowered = None  # computed in float32 and rounded once, which its parts would not be
         if lowered is not None and (not empty or primitive.name in ("cat", "index_put")):
             simpler = lowered(self, *inputs, **static)
             if simpler is not None:

@@ -93,6 +93,10 @@ class Capture:
                 effect()
         if back is not None:
             back.attach(call, tensors, results, before)
+        return self.given(tensors, results)
+
+    def given(self, tensors: Sequence[Tensor], results: list[Tensor]) -> Any:
+        """What the function returns, of the arguments and the program's results."""
         if isinstance(self.result, Place):
             return results[self.result.place]
         return filled(self.result, lambda x: _of_call(x, tensors, results))
@@ -114,7 +118,7 @@ class Capture:
                     )
 
 
-def _of_call(x: Any, tensors: list[Tensor], results: list[Tensor]) -> Any:
+def _of_call(x: Any, tensors: Sequence[Tensor], results: list[Tensor]) -> Any:
     if isinstance(x, Place):
         return results[x.place]
     return tensors[x.position] if isinstance(x, Given) else x

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...base import Array, Constant, TensorBase, mode, tick, wrap
-from ...dtypes import DType, float64
+from ...dtypes import FLOATING, DType, can_cast, float64
 from ...primitive import Node, Primitive
 from ...primitives import elementwise, indexing, shape as shaping
 from ..graph import Check, Draw, Graph, Shape, Value
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _OWN = (
     *(
         str(Path(__file__).parents[3] / room) + os.sep
-        for room in ("engine", "nn", "optim", "training", "data")
+        for room in ("engine", "nn", "optim", "training", "data", "io")
     ),
     str(Path(np.__file__).parent) + os.sep,
 )
@@ -246,7 +246,7 @@ class Tracer:
             raise type(error)(f"{primitive.name}({given}): {error}") from error
         phantom = Phantom(value, self)
         out = wrap(phantom)  # type: ignore[arg-type]
-        wanted = primitive.differentiable and mode.grad and value.dtype.kind == "f"
+        wanted = primitive.differentiable and mode.grad and value.dtype.kind in FLOATING
         if wanted and any(x.requires_grad for x in inputs):
             out.requires_grad = True
             out.node = Node(primitive, inputs, static, out)
@@ -266,7 +266,7 @@ class Tracer:
 
     def _fitted(self, value: Value, shape: Shape, dtype: DType) -> Value:
         if value.dtype != dtype:
-            if not np.can_cast(value.dtype, dtype, "same_kind"):
+            if not can_cast(value.dtype, dtype):
                 raise TypeError(
                     f"values of {value.dtype} do not fit in a tensor of {dtype}; convert them with "
                     "to() first"

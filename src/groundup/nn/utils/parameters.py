@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from ..engine.autograd import no_grad
-from ..engine.ops.creation import zeros
-from ..engine.ops.shaping import cat, stack
-from ..engine.tensor import Tensor
+from ...engine.autograd import no_grad
+from ...engine.ops.creation import zeros
+from ...engine.ops.shaping import cat, stack
+from ...engine.tensor import Tensor
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
