@@ -20,10 +20,10 @@ class PackedLinear(Module):
     r"""``y = x @ W.T + bias`` with W packed.
 
     The input is rounded to eight bits, 32 numbers at a time, and whole numbers are multiplied (as
-    llama.cpp does). With b the largest magnitude of such numbers, y is off by at most the sum of
-    $b / 254 \sum |w|$ over all of them, beside rounding to float32. Each row of the input is
-    computed by itself: the same bits, however many rows there are, on however many threads,
-    compiled or not.
+    llama.cpp does). Such a piece of the input puts y off by at most 1 / 254 of the piece's largest
+    magnitude times the sum of its weights' magnitudes, beside rounding to float32. Each row of the
+    input is computed by itself: the same bits, however many rows there are, on however many
+    threads, compiled or not.
 
     W begins as zeros; `from_blocks` makes a layer of given weights.
 

@@ -45,7 +45,7 @@ def ngram_bits(train: ArrayLike, text: ArrayLike, order: int = 5) -> list[float]
 
     Example:
         >>> [round(bits, 2) for bits in ngram_bits([0, 1] * 50, [0, 1] * 10, order=2)]
-        [1.0, 0.02]
+        [1.0, 0.0]
     """
     ids, length = _numbered(train, text)
     if order < 1 or length < 20 or length == len(ids):

@@ -395,7 +395,7 @@ TUNED = [
         ("bayes", "alpha", (0.01, 0.03, 0.1, 0.3)),
         ("logistic", "penalty", (1e-5, 3e-5, 1e-4, 3e-4)),
         ("bert", "lr", (0.0003, 0.001, 0.003, 0.01)),
-        ("pretrained", "lr_guessing", (0.001, 0.004)),
+        ("pretrained", "lr_guessing", (0.0003, 0.001, 0.003, 0.01)),
     )
 ]
 DEVLIN = "Devlin et al. (2019)"

@@ -19,6 +19,7 @@ import functools
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -45,7 +46,10 @@ _LAYOUT = """
 }
 """
 _SIZE = 8 * 16 * 7
-_STOP = 8 * 16 * 3 // 8 + 2  # the word of field 11
+_INSIDE = 8 * 16 * 3 // 8  # the word of field 9
+_STOP = _INSIDE + 2
+_FAREWELL = 10.0
+"""Seconds that the end of the program waits for a tape of another thread."""
 
 _CODE = """
 declare i32 @sched_yield()
@@ -337,6 +341,13 @@ class Workers:
         with self._lock:
             self._end()
 
+    def leave(self) -> None:
+        """As `stop`, and a tape that runs is waited for: its code is about to be unloaded."""
+        self.stop()
+        until = time.monotonic() + _FAREWELL
+        while self._memory.view(np.int64)[_INSIDE] and time.monotonic() < until:
+            time.sleep(0.001)
+
     def _end(self) -> None:
         self.count = 0
         if self._threads:
@@ -353,5 +364,5 @@ class Workers:
 
 
 workers = Workers()
-atexit.register(workers.stop)
+atexit.register(workers.leave)
 os.register_at_fork(before=workers.stop, after_in_child=workers.forget)
