@@ -17,7 +17,7 @@ import pytest
 from groundup.runs import DamageWarning, RunningError, Store, journal
 
 WORKER = Path(__file__).with_name("worker.py")
-KILLS = 10
+OFTEN = pytest.mark.parametrize("kills", [5, pytest.param(10, marks=pytest.mark.slow)])
 
 
 def worker(what: str, folder: Path, *numbers: int) -> subprocess.Popen[bytes]:
@@ -32,10 +32,11 @@ def output_until(process: subprocess.Popen[bytes], lines: int) -> list[bytes]:
     return [process.stdout.readline() for _ in range(lines)]
 
 
-def test_a_kill_loses_at_most_the_last_step(tmp_path: Path) -> None:
+@OFTEN
+def test_a_kill_loses_at_most_the_last_step(kills: int, tmp_path: Path) -> None:
     rng = random.Random(5)
     with Store(tmp_path) as store:
-        for kill in range(KILLS):
+        for kill in range(kills):
             process = worker("log", tmp_path, 10_000_000)
             (name,) = output_until(process, 1)
             assert process.stdout is not None

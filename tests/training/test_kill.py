@@ -13,7 +13,7 @@ import pytest
 import groundup as gu
 
 SCRIPT = Path(__file__).with_name("killable.py")
-KILLS = 20
+OFTEN = pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
 STEPS = 18 * 23
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
@@ -46,11 +46,12 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "result.safetensors").read_bytes()
 
 
-def test_killed_twenty_times(tmp_path: Path, uninterrupted: bytes) -> None:
+@OFTEN
+def test_killed_again_and_again(kills: int, tmp_path: Path, uninterrupted: bytes) -> None:
     chance = random.Random(0)
     checkpoint, result = tmp_path / "run.safetensors", tmp_path / "result.safetensors"
     reached = []
-    for kill in range(KILLS):
+    for kill in range(kills):
         process = start(checkpoint, result)
         assert process.stdout is not None
         # One in five dies while it starts or loads, the others after a few steps: in a step, or
