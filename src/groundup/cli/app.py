@@ -57,6 +57,12 @@ def whole_number(least: int) -> Callable[[str], int]:
     return read
 
 
+Temperature = Annotated[float, typer.Option(metavar="T", help="0 is greedy.")]
+TopP = Annotated[
+    float, typer.Option(metavar="P", help="Least probability of the tokens drawn from.")
+]
+Greedy = Annotated[bool, typer.Option("--greedy", help="Always the most probable token.")]
+
 SHORT = 60
 """Characters of a title beside a name that the shell completes; more would break its lines."""
 

@@ -13,7 +13,7 @@ import typer
 from ..engine.autograd import no_grad
 from ..engine.files import write_atomically
 from ..engine.random import Generator
-from .app import app, examples, whole_number
+from .app import Greedy, Temperature, TopP, app, examples, whole_number
 from .messages import Stopped, fail, plain, print_json, shown, status, usage
 
 Model = Annotated[
@@ -36,13 +36,9 @@ def chat(
     system: Annotated[
         str | None, typer.Option(metavar="TEXT", help="What the model is told first.")
     ] = None,
-    temperature: Annotated[float, typer.Option(metavar="T", help="0 is greedy.")] = 0.7,
-    top_p: Annotated[
-        float, typer.Option(metavar="P", help="Least probability of the tokens drawn from.")
-    ] = 0.9,
-    greedy: Annotated[
-        bool, typer.Option("--greedy", help="Always the most probable token.")
-    ] = False,
+    temperature: Temperature = 0.7,
+    top_p: TopP = 0.9,
+    greedy: Greedy = False,
     max_new_tokens: Annotated[
         int | None,
         typer.Option(

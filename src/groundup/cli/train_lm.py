@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from .app import Json, app, examples, whole_number
+from .app import Greedy, Json, Temperature, TopP, app, examples, whole_number
 from .messages import Stopped, fail, grid, output, plain, print_json, shown, status, usage
 
 if TYPE_CHECKING:
@@ -213,18 +213,17 @@ def sample(
         Path,
         typer.Argument(metavar="MODEL", help="A folder of train-lm, or any model that writes."),
     ],
-    prompt: Annotated[str, typer.Option(metavar="TEXT", help="What to go on from.")] = "\n",
+    prompt: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="What to go on from.", show_default="a new line"),
+    ] = "\n",
     max_new_tokens: Annotated[
         int, typer.Option(parser=whole_number(1), metavar="N", help="How far.")
     ] = 400,
-    temperature: Annotated[float, typer.Option(metavar="T", help="0 is greedy.")] = 0.8,
+    temperature: Temperature = 0.8,
     top_k: Annotated[int | None, option("Only the most probable tokens.")] = None,
-    top_p: Annotated[
-        float, typer.Option(metavar="P", help="Least probability of the tokens drawn from.")
-    ] = 0.95,
-    greedy: Annotated[
-        bool, typer.Option("--greedy", help="Always the most probable token.")
-    ] = False,
+    top_p: TopP = 0.95,
+    greedy: Greedy = False,
     seed: Annotated[int | None, option("The same seed and prompt give the same text.", 0)] = None,
 ) -> None:
     """Let a language model continue a text; it streams. Ctrl-C ends it."""

@@ -138,7 +138,7 @@ def round_now(x: Array) -> Array:
         (m, k) -> (m, k / 32 * 48).
     """
     m, k = x.shape
-    x, q = _row_major(x, np.float32), np.empty((m, k // STEP * STEP_NBYTES), np.uint8)
+    x, q = np.ascontiguousarray(x, np.float32), np.empty((m, k // STEP * STEP_NBYTES), np.uint8)
     if q.size:
         Tape([rounding(m, k).record([x.ctypes.data, q.ctypes.data])]).run()
     return q
@@ -150,7 +150,11 @@ def multiply_now(q: Array, w: Array, packing: str, n: int, k: int) -> Floats:
     Shape:
         q (m, k / 32 * 48), w (panels, bytes) -> (m, n).
     """
-    q, w, y = _row_major(q, np.uint8), _row_major(w, np.uint8), np.empty((len(q), n), np.float32)
+    q, w, y = (
+        np.ascontiguousarray(q, np.uint8),
+        np.ascontiguousarray(w, np.uint8),
+        np.empty((len(q), n), np.float32),
+    )
     if y.size:
         one = product(packing, len(q), n, k)
         Tape([one.record([q.ctypes.data, w.ctypes.data, y.ctypes.data])]).run()
@@ -163,13 +167,9 @@ def read_now(w: Array, positions: Array, packing: str, n: int, k: int) -> Floats
     Shape:
         w (panels, bytes), positions (*) -> (*, k).
     """
-    w, positions = _row_major(w, np.uint8), _row_major(positions, np.int64)
+    w, positions = np.ascontiguousarray(w, np.uint8), np.ascontiguousarray(positions, np.int64)
     out = np.empty((*positions.shape, k), np.float32)
     if out.size:
         one = rows(packing, n, k, positions.size)
         Tape([one.record([w.ctypes.data, positions.ctypes.data, out.ctypes.data])]).run()
     return out
-
-
-def _row_major(array: Array, dtype: npt.DTypeLike) -> Array:
-    return np.ascontiguousarray(array, dtype)
