@@ -1,7 +1,7 @@
 """What all tests share: how hard Hypothesis looks, a seed, and the mark of the comparisons.
 
-Profiles, chosen with ``HYPOTHESIS_PROFILE``: ``dev`` (the default) tries few examples, the same in
-every run; ``ci`` tries more, also the same in every run; ``thorough`` tries many new ones.
+Profiles, chosen with ``HYPOTHESIS_PROFILE``: ``quick`` (the default) tries few examples, the same
+in every run; ``thorough`` tries many new ones.
 """
 
 import os
@@ -19,10 +19,9 @@ _common = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
 }
-settings.register_profile("dev", max_examples=25, derandomize=True, **_common)
-settings.register_profile("ci", max_examples=50, derandomize=True, **_common)
+settings.register_profile("quick", max_examples=25, derandomize=True, **_common)
 settings.register_profile("thorough", max_examples=1000, print_blob=True, **_common)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

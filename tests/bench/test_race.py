@@ -30,7 +30,7 @@ worker.main({**worker.PEERS, "torch-compile": shifted, "jax": broken})
 """
 
 
-@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize("inference", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_race(inference: bool) -> None:
     peers = ["eager", "compiled"]
     with Race(WORKLOADS["mlp"], peers, threads=1, inference=inference, small=True) as race:

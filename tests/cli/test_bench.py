@@ -71,6 +71,7 @@ def test_a_peer_that_is_not_installed_is_left_out_or_refused(groundup, monkeypat
     assert "torch is not installed" in found.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 def test_control_c_shows_what_was_timed(process):
     begun = process("bench", "xor", "mlp", *QUICK)

@@ -42,7 +42,11 @@ def resumed(process, group):
 
 @pytest.mark.parametrize(
     ("number", "steps", "code"),
-    [(signal.SIGINT, 20, 130), (signal.SIGINT, 100, 130), (signal.SIGTERM, 100, 143)],
+    [
+        pytest.param(signal.SIGINT, 20, 130, marks=pytest.mark.slow),
+        (signal.SIGINT, 100, 130),
+        pytest.param(signal.SIGTERM, 100, 143, marks=pytest.mark.slow),
+    ],
 )
 def test_control_c_and_sigterm_say_how_to_go_on(process, place, whole, number, steps, code):
     begun = process("run", "line", *SLOW)
@@ -90,6 +94,7 @@ def test_kill_loses_no_seed_that_was_done(process, place, whole):
     assert resumed(process, group.id)["metrics"] == whole
 
 
+@pytest.mark.slow
 def test_a_verification_that_was_stopped_goes_on_when_asked_for_again(process, place):
     # The pause is part of the settings, so a slow verification is made by a slow first part.
     begun = process("verify", "line", "--page", "page.md")

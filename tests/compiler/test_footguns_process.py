@@ -176,7 +176,7 @@ def test_interpreter_exit(end: str, code: int) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("calls", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("calls", [500, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_many_calls_without_growth_of_memory(calls: int) -> None:
     step, _ = make_step()
     forward = gu.compile(lambda x, w: (x * w).sum())

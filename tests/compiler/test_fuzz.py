@@ -52,13 +52,13 @@ def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROUNDUP_CACHE", "")
 
 
-@pytest.mark.parametrize("block", range(12))
+@pytest.mark.parametrize("block", range(5))
 def test_programs(block: int) -> None:
     for seed in range(BLOCK * block, BLOCK * (block + 1)):
         check(seed, verdict)
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("block", range(2))
 def test_programs_on_threads(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The smallest kernels are split over two threads."""
     monkeypatch.setattr(compiler, "_WORTH", 1)

@@ -128,6 +128,7 @@ def test_many_claims_are_corrected_and_exact_ones_take_no_share():
     assert judge([alone, *exact], seeds(a=values, n=[2.0] * 5))[0].verdict == "holds"
 
 
+@pytest.mark.slow
 def test_false_claims_are_hardly_ever_confirmed_and_true_ones_hardly_ever_refuted():
     """The probability of even one false verdict among eight claims is at most 5 %."""
     draw = np.random.default_rng(0)

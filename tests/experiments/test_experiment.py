@@ -141,6 +141,7 @@ def version_in_another_process(folder, module, before=""):
     ).stdout
 
 
+@pytest.mark.slow
 def test_two_programs_agree_unless_a_file_was_written_while_one_was_running(tmp_path):
     """What runs is what was imported; the file may say something else by then."""
     package = tmp_path / "lab"

@@ -39,6 +39,7 @@ def test_asking_again_goes_on_with_the_same_study(line, store):
     assert other.study != first.study
 
 
+@pytest.mark.slow
 def test_trials_worse_than_the_median_are_given_up(line, store):
     wide = {"lr.plain": Range.parse("lr.plain", "log:1e-6:0.3")}
     found = sweep(line, wide, store, trials=14)

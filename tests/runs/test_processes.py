@@ -17,7 +17,7 @@ import pytest
 from groundup.runs import DamageWarning, RunningError, Store, journal
 
 WORKER = Path(__file__).with_name("worker.py")
-OFTEN = pytest.mark.parametrize("kills", [5, pytest.param(10, marks=pytest.mark.slow)])
+OFTEN = pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
 
 
 def worker(what: str, folder: Path, *numbers: int) -> subprocess.Popen[bytes]:

@@ -13,7 +13,7 @@ import pytest
 import groundup as gu
 
 SCRIPT = Path(__file__).with_name("killable.py")
-OFTEN = pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
+OFTEN = pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
 STEPS = 18 * 23
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")

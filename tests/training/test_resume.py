@@ -80,8 +80,17 @@ def train(
     return result(run, history, extra)
 
 
-@pytest.mark.parametrize("when", [{"per": "step"}, {"per": "step", "every": 4}, {"per": "epoch"}])
-@pytest.mark.parametrize("accumulate", [1, 4])  # six batches are a step of four and one of two
+@pytest.mark.parametrize(
+    ("when", "accumulate"),  # six batches are a step of four and one of two
+    [
+        ({"per": "step"}, 4),
+        pytest.param({"per": "step"}, 1, marks=pytest.mark.slow),
+        pytest.param({"per": "step", "every": 4}, 1, marks=pytest.mark.slow),
+        pytest.param({"per": "step", "every": 4}, 4, marks=pytest.mark.slow),
+        ({"per": "epoch"}, 1),
+        pytest.param({"per": "epoch"}, 4, marks=pytest.mark.slow),
+    ],
+)
 def test_resuming_after_any_step(
     task, tmp_path: Path, when: dict[str, Any], accumulate: int
 ) -> None:

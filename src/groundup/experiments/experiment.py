@@ -42,6 +42,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import difflib
+import functools
 import importlib
 import inspect
 import os
@@ -245,7 +246,17 @@ def _foreign() -> list[Entry]:
 
 def _entry(path: Path, module: str) -> Entry | None:
     """What the text of a module tells; None if it is no experiment."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    told = _told(path.read_text(encoding="utf-8"))
+    if told is None:
+        return None
+    *chapter, name = module.removeprefix(f"{PACKAGE}.").split(".")
+    return Entry(name, told[0], module, ".".join(chapter), told[1])
+
+
+@functools.lru_cache(maxsize=256)
+def _told(text: str) -> tuple[str, int | None] | None:
+    """(title, lesson), if it is the text of an experiment."""
+    tree = ast.parse(text)
     names: dict[str, ast.expr | None] = {}
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
@@ -259,9 +270,7 @@ def _entry(path: Path, module: str) -> Entry | None:
     lesson = names.get("LESSON")
     number = lesson.value if isinstance(lesson, ast.Constant) else None
     title = (ast.get_docstring(tree) or "").partition("\n")[0] or "(without a title)"
-    *chapter, name = module.removeprefix(f"{PACKAGE}.").split(".")
-    place = number if isinstance(number, int) else None
-    return Entry(name, title, module, ".".join(chapter), place)
+    return title, number if isinstance(number, int) else None
 
 
 def find(name: str) -> Entry:

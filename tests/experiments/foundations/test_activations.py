@@ -113,6 +113,7 @@ def test_spirals_are_two_arms_that_no_line_separates() -> None:
     assert ((ones @ line > 0) == y.numpy()).mean() < 0.7
 
 
+@pytest.mark.slow
 def test_relu_learns_what_sigmoids_do_not(tmp_path: Path) -> None:
     loaded = load("activations")
     config = loaded.config(activations=("sigmoid", "ReLU"), tasks=("digits",), epochs=4)

@@ -167,6 +167,7 @@ def test_the_bottleneck_has_the_most_parameters() -> None:
 # The experiment
 
 
+@pytest.mark.slow
 def test_attention_needs_no_memory_for_a_map(tmp_path: Path) -> None:
     races = "map-bottleneck", "map-attention"
     results, page = small(tmp_path, *races, examples=2560, epochs=3)

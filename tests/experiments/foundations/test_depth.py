@@ -147,6 +147,7 @@ def test_steps_are_counted_to_the_first_mean_that_is_low() -> None:
     assert depth.arrival(losses, 4) == 8  # never: all steps
 
 
+@pytest.mark.slow
 def test_shortcuts_let_sixteen_layers_learn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def text(group: str, random: np.random.Generator) -> str:
     return " + ".join(random.choice(words, 600)) + "\n"
 
 
+@pytest.mark.slow
 def test_vectors_of_words_with_the_same_company_come_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

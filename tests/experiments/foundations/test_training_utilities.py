@@ -170,6 +170,7 @@ def test_an_mlp_needs_neither(tmp_path: Path) -> None:
     assert max(accuracies) - min(accuracies) < 2
 
 
+@pytest.mark.slow
 def test_a_post_norm_transformer_needs_warm_up(tmp_path: Path) -> None:
     results = small(tmp_path, parts=("rate", "failure"), epochs=2, draws=1)
     metrics = results.metrics[0]

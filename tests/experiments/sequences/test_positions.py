@@ -65,6 +65,7 @@ def test_a_sliding_window_has_the_last_32_characters_alone() -> None:
     assert positions.sliding(model, text, most=64) == pytest.approx(np.mean(expected), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_rows_of_a_table_after_the_training_length_stay_as_they_were(tmp_path: Path) -> None:
     results, page = small(tmp_path, "learned", steps=40, windows=16)
     gu.manual_seed(0)

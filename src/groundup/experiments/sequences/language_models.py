@@ -384,7 +384,7 @@ def learning(results: Results) -> viz.Block:
         for name in ("2-gram", "3-gram", "5-gram", "xz")
     ):
         axes.axhline(height, linestyle=":", color="0.4", linewidth=1)
-        axes.annotate(name, (x[-1], height), ha="right", va="bottom", color="0.3", fontsize=8)
+        axes.annotate(name, (x[0], height), ha="left", va="bottom", color="0.3", fontsize=8)
     axes.set_ylim(top=metrics[f"2-gram/bits_{results.config.held}"] * 1.3)
     return viz.Plot(
         figure,

@@ -35,8 +35,8 @@ and a text.
 less than that in a fifth of the texts. The smoothing of naive Bayes, the penalty of the logistic
 regression and the learning rate of the encoder are each chosen from four values by validation
 accuracy with all labels, on a seed that is not reported. The pre-trained encoder takes the rate of
-the other one; that of its guessing is the best of four, too, and matters more than all others. The
-papers say that transformers win; they had 3.3 billion words to guess from, and here it is sixty
+the other one; that of its guessing is the best of four, too (a rate that is too high spoils it).
+The papers say that transformers win; they had 3.3 billion words to guess from, and here it is sixty
 thousand, read in less than a minute.
 
 **What does it look at?** A picture shows where `[CLS]` looks. It is tempting to read it as the
