@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import importlib.util
 import json
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -241,6 +243,10 @@ def document(parts: Sequence[str]) -> str:
         for name in names
         if importlib.util.find_spec(name.removesuffix("_python"))
     ]
+    if importlib.util.find_spec("llama_cpp"):
+        told = importlib.import_module("llama_cpp").llama_print_system_info().decode()
+        uses = [name for name, on in re.findall(r"(\w+) = (\d)", told) if on == "1"]
+        there.append(f"llama.cpp built with {' '.join(uses)}")
     return f"""## Generation
 
 Written by `python benchmarks/bench_generation.py --write`, one token at a time, float32, a process
