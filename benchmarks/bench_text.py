@@ -185,6 +185,8 @@ def measure(text: str, turns: int) -> list[Row]:
 def document(rows: list[Row], what: str) -> str:
     """The section of the documentation that holds the table."""
     peers = ", ".join(f"{name} {version(name)}" for name in ("tokenizers", "tiktoken"))
+    slower = [f'{row.peer} at "{row.work}"' for row in rows if row.ratio < 1]
+    ahead = f"Ahead of groundup: {'; '.join(slower)}." if slower else "No other is faster anywhere."
     return f"""## Tokenizers
 
 Written by `python benchmarks/bench_text.py --write`. Byte-level BPE with GPT-2's pattern, on one
@@ -194,6 +196,8 @@ our merges; the plain trainer counts all pairs anew for each merge. "All words n
 that has not met any of the words before; the others remember them, as does that of tokenizers.
 
 {markdown_table(HEAD, [row.cells() for row in rows])}
+
+{ahead} Both are written in Rust.
 
 Measured on: {processor()}, Python {platform.python_version()}, {peers}.
 """
