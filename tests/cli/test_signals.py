@@ -145,8 +145,10 @@ def test_there_are_bars_on_a_terminal(process):
     assert b"plain" in shown
 
 
-def test_a_reader_that_has_enough_is_no_trouble(process):
-    begun = process("list", "--json")
+@pytest.mark.parametrize("words", [["list", "--json"], ["list", "--history", "--json"]])
+def test_a_reader_that_has_enough_is_no_trouble(process, words):
+    """Whether what is written fills the buffer or not."""
+    begun = process(*words)
     begun.stdout.close()
     assert begun.wait(timeout=60) in (0, 1)
     with begun.stderr:

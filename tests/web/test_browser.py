@@ -275,16 +275,16 @@ def test_a_running_curve_grows(browser: Any, workshop: Served, axis: str) -> Non
         page.click("[data-chart=loss] button[aria-label='Show as a table']")
         for step in range(2, 40):
             run.log(step, loss=3.0 / step)
-        until(page, has(39), 5000)
+        until(page, has(39))
         before = settled(page, "loss")
         run.log(40, loss=2.5)
-        until(page, has(40), 5000)
+        until(page, has(40))
         page.wait_for_timeout(100)
         assert drawing(page, "loss") != before
         # A metric that is new has a chart of its own, without a reload.
         run.log(41, accuracy=0.5)
-        page.wait_for_selector("[data-chart=accuracy] canvas", timeout=5000)
-    page.wait_for_selector(f"#sidebar [data-run='{run.id}'] .status-done", timeout=8000)
+        page.wait_for_selector("[data-chart=accuracy] canvas")
+    page.wait_for_selector(f"#sidebar [data-run='{run.id}'] .status-done")
     one.close()
 
 

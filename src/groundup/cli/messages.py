@@ -86,7 +86,11 @@ def plain(command: Callable[P, R]) -> Callable[P, R]:
 
     def attempted(terminated: Callable[[], bool], *args: P.args, **options: P.kwargs) -> R:
         try:
-            return command(*args, **options)
+            result = command(*args, **options)
+            # At the interpreter's end it would be too late for a word about a full disk, and a
+            # reader who has gone would be an error.
+            sys.stdout.flush()
+            return result
         except (ExperimentError, ConfigError, UnknownRunError) as error:
             raise fail(_told(error), USAGE) from error
         except (RunsError, VersionError, CheckpointError) as error:
