@@ -8,7 +8,8 @@ generation. Libraries that are missing are left out.
 
     python benchmarks/bench_generation.py                              # prints tables
     python benchmarks/bench_generation.py --model FILE --encoder FOLDER
-    python benchmarks/bench_generation.py --write                      # also docs/performance.md
+    python benchmarks/bench_generation.py --model FILE --encoder FOLDER --write
+                                                                       # also docs/performance.md
 """
 
 from __future__ import annotations
@@ -249,9 +250,10 @@ def document(parts: Sequence[str]) -> str:
         there.append(f"llama.cpp built with {' '.join(uses)}")
     return f"""## Generation
 
-Written by `python benchmarks/bench_generation.py --write`, one token at a time, float32, a process
-for each library, the same prompts, in turns. The ratio is that of generation in neighbouring turns:
-above 1, groundup is faster.
+Written by `python benchmarks/bench_generation.py --model FILE --encoder FOLDER --write`, one token
+at a time, float32 where nothing else is said, a process for each library, the same
+prompts, in turns. The ratio is that of generation in neighbouring turns: above 1, groundup is
+faster.
 
 {chr(10).join(parts)}
 Measured on: {processor()}, Python {platform.python_version()}, {", ".join(there)}.

@@ -194,10 +194,11 @@ thread, {what}. Merges, ids and offsets were compared before timing and are the 
 The ratio is the median over neighbouring turns: above 1, groundup is faster. tiktoken encodes with
 our merges; the plain trainer counts all pairs anew for each merge. "All words new" is a tokenizer
 that has not met any of the words before; the others remember them, as does that of tokenizers.
+tokenizers and tiktoken are written in Rust.
 
 {markdown_table(HEAD, [row.cells() for row in rows])}
 
-{ahead} Both are written in Rust.
+{ahead}
 
 Measured on: {processor()}, Python {platform.python_version()}, {peers}.
 """

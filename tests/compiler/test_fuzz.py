@@ -47,18 +47,24 @@ def check(seed: int, how: Callable[[Program], tuple[str, str] | None]) -> None:
     pytest.fail(f"seed {seed}: {kind}\n\n{small.source()}\n{details}", pytrace=False)
 
 
+def some(first: int, count: int) -> list[object]:
+    """Blocks, of which the first ones alone are run by default."""
+    rest = (pytest.param(block, marks=pytest.mark.slow) for block in range(first, count))
+    return [*range(first), *rest]
+
+
 @pytest.fixture(autouse=True)
 def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROUNDUP_CACHE", "")
 
 
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", some(5, 12))
 def test_programs(block: int) -> None:
     for seed in range(BLOCK * block, BLOCK * (block + 1)):
         check(seed, verdict)
 
 
-@pytest.mark.parametrize("block", range(2))
+@pytest.mark.parametrize("block", some(2, 4))
 def test_programs_on_threads(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The smallest kernels are split over two threads."""
     monkeypatch.setattr(compiler, "_WORTH", 1)

@@ -53,10 +53,15 @@ def test_examples_give_what_the_page_says(page: Path) -> None:
 
 @EACH
 def test_python_is_python(page: Path) -> None:
+    wrong = []
     for kind, start, inside in blocks(page):
         if kind == "python" and not any(line.startswith(">>>") for line in inside):
             code = "\n".join(line for line in inside if not line.startswith(":"))
-            ast.parse(textwrap.dedent(code), f"{page.name}, block at line {start}")
+            try:
+                ast.parse(textwrap.dedent(code))
+            except SyntaxError as error:
+                wrong.append(f"block at line {start}: {error}")
+    assert not wrong
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -354,6 +354,7 @@ def test_an_empty_folder_says_what_to_do(browser: Any, empty: Served) -> None:
     with Store(empty.folder) as store:
         store.queue("digits")
     page.wait_for_selector("table.runs tbody tr", timeout=8000)
+    assert page.locator("h2:has-text('No runs yet')").count() == 0
     one.close()
 
 
@@ -388,7 +389,9 @@ def test_a_run_that_is_not_there(visit: Begin) -> None:
     page.wait_for_selector("[role=alert] >> text=there is no run")
     page = one.open("/curves?runs=none,digits-20250131-174501-000000&range=b...c&x=z&smoothing=9")
     page.wait_for_selector(".empty")
+    assert page.locator("canvas").count() == 0
     one.errors = [error for error in one.errors if "404" not in error]
+    assert not one.errors
 
 
 def test_figures_are_looked_through(visit: Begin, served: Served) -> None:
@@ -424,6 +427,8 @@ def test_a_run_shows_its_parts(visit: Begin, served: Served) -> None:
     page.click(f"#main a >> text={served.runs['transformer'][0]}")
     page.click("text=Curves of all 1")
     page.wait_for_selector("text=Nothing logged yet")
+    assert "#/curves" in page.url
+    assert page.locator("canvas").count() == 0
 
 
 def test_a_group_is_its_parts(browser: Any, workshop: Served) -> None:
