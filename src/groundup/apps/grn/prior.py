@@ -1,0 +1,189 @@
+"""What is known beforehand: edges from transcription factors (TFs) to the genes that they regulate.
+
+Read from tables of which one line is an edge: TRRUST, DoRothEA, CollecTRI, RegulonDB, decoupler's
+nets, or any file with a column for the TF and one for its target. A sign, if there is one, says
+whether the TF activates or represses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .expression import GRNError
+
+TF_COLUMNS = ("tf", "source", "regulator", "gene1", "tf_name", "source_genesymbol", "from")
+TARGET_COLUMNS = ("target", "gene", "gene2", "target_gene", "gene_id", "target_genesymbol", "to")
+SIGN_COLUMNS = ("sign", "mor", "weight", "effect", "mode", "regulation", "consensus_direction")
+_WORDS = {
+    "+": 1, "activation": 1, "activator": 1, "act": 1, "positive": 1, "1": 1,
+    "-": -1, "repression": -1, "repressor": -1, "rep": -1, "negative": -1, "-1": -1,
+    "+-": 0, "?": 0, "unknown": 0, "": 0, "0": 0, "nan": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """Edges, each once.
+
+    Attributes:
+        tfs: the TF of each edge.
+        targets: the gene that it regulates.
+        signs: 1 activates, -1 represses, 0 not known or both.
+
+    Shape:
+        signs: (edges,).
+
+    Example:
+        >>> Prior.of([("a", "b", 1), ("a", "c", 0), ("a", "b", -1)])
+        Prior(2 edges, 1 TFs, 2 targets)
+    """
+
+    tfs: Sequence[str]
+    targets: Sequence[str]
+    signs: NDArray[np.int8]
+
+    def __repr__(self) -> str:
+        return (
+            f"Prior({len(self.tfs):,} edges, {len(set(self.tfs)):,} TFs, "
+            f"{len(set(self.targets)):,} targets)"
+        )
+
+    @classmethod
+    def of(cls, edges: Sequence[tuple[str, str, int]]) -> Prior:
+        """Edges with signs; where the same edge has both signs, its sign is not known."""
+        signs: dict[tuple[str, str], int] = {}
+        for tf, target, sign in edges:
+            before = signs.get((tf, target), 0)
+            clash = before and sign and before != sign
+            signs[tf, target] = 0 if clash else before or sign
+        return cls(
+            [tf for tf, _ in signs],
+            [target for _, target in signs],
+            np.array(list(signs.values()), np.int8),
+        )
+
+    def digest(self) -> str:
+        """A hash of the edges and signs, whatever their order."""
+        rows = sorted(zip(self.tfs, self.targets, self.signs.tolist(), strict=True))
+        text = "\n".join(f"{tf}\t{target}\t{sign}" for tf, target, sign in rows)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_prior(
+    path: str | os.PathLike[str],
+    *,
+    tf: str | None = None,
+    target: str | None = None,
+    sign: str | None = None,
+) -> Prior:
+    """Edges from a table.
+
+    Args:
+        path: TSV or CSV, by its first line, gzip too; a table without a header has the TF first
+            and the target second, as TRRUST's.
+        tf: the name of the TF's column; found by its usual names if None.
+        target: that of the target's column.
+        sign: that of the sign's column, if there is one: numbers, or words such as "+",
+            "activation", "Repression".
+
+    Raises:
+        GRNError: no such file, no edges, columns that are not found, a sign that is not
+            understood, or a line without a name.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder) / "prior.tsv"
+        ...     _ = file.write_text("TF\\ttarget\\tmor\\nfur\\tentA\\t-1\\nfur\\tsodB\\t1\\n")
+        ...     read_prior(file)
+        Prior(2 edges, 1 TFs, 2 targets)
+    """
+    import pandas as pd
+
+    path = Path(path)
+    try:
+        with pd.io.common.get_handle(path, "r", compression="infer", encoding="utf-8") as handles:
+            first = handles.handle.readline()
+    except FileNotFoundError:
+        raise GRNError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise GRNError(f"{path}: cannot be read as text: {error}") from error
+    if not first.strip():
+        raise GRNError(f"{path}: empty, expected a line for each edge")
+    mark = "\t" if "\t" in first else ","
+    columns = [word.strip().strip('"') for word in first.rstrip("\r\n").split(mark)]
+    if len(columns) < 2:
+        raise GRNError(
+            f"{path}: the first line is {first.strip()[:60]!r}; expected at least a TF and a "
+            "target, with a tab or a comma between"
+        )
+    lower = [column.lower() for column in columns]
+    headed = bool(tf or target) or any(c in lower for c in TF_COLUMNS + TARGET_COLUMNS)
+    table = pd.read_csv(
+        path, sep=mark, header=0 if headed else None, dtype=str, keep_default_na=False
+    )
+    if headed:
+        table.columns = [str(column).strip() for column in table.columns]
+        of_tf = _column(path, list(table.columns), tf, TF_COLUMNS, "TF", "tf")
+        rest = [c for c in table.columns if c != of_tf]
+        of_target = _column(path, rest, target, TARGET_COLUMNS, "target", "target")
+        of_sign = sign or next((c for c in rest if c.lower() in SIGN_COLUMNS), None)
+        if of_sign is not None and of_sign not in table.columns:
+            raise GRNError(f"{path}: there is no column {of_sign!r}; {_has(table.columns)}")
+    else:
+        of_tf, of_target = table.columns[:2]
+        of_sign = None
+        if table.shape[1] > 2 and set(table[2].str.lower()) <= _WORDS.keys():
+            of_sign = table.columns[2]
+    signs = [0] * len(table) if of_sign is None else [_sign(path, w) for w in table[of_sign]]
+    edges = []
+    for line, (one, other, effect) in enumerate(
+        zip(table[of_tf], table[of_target], signs, strict=True), 2 if headed else 1
+    ):
+        if not one.strip() or not other.strip():
+            raise GRNError(f"{path}: line {line} has no name of a TF or of a target")
+        edges.append((one.strip(), other.strip(), effect))
+    if not edges:
+        raise GRNError(f"{path}: a header and no edges")
+    return Prior.of(edges)
+
+
+def _has(columns: Sequence[str]) -> str:
+    return f"it has {', '.join(map(str, columns))}"
+
+
+def _column(
+    path: Path, columns: list[str], asked: str | None, usual: Sequence[str], what: str, option: str
+) -> str:
+    if asked is not None:
+        if asked not in columns:
+            raise GRNError(f"{path}: there is no column {asked!r}; {_has(columns)}")
+        return asked
+    lower = {column.lower(): column for column in reversed(columns)}
+    found = next((lower[name] for name in usual if name in lower), None)
+    if found is None:
+        raise GRNError(
+            f"{path}: no column is called {', '.join(usual[:3])} or the like; {_has(columns)}. "
+            f"Name the column of the {what} with --{option}-column"
+        )
+    return found
+
+
+def _sign(path: Path, word: str) -> int:
+    text = word.strip().lower()
+    if text in _WORDS:
+        return _WORDS[text]
+    try:
+        return int(np.sign(float(text)))
+    except ValueError:
+        raise GRNError(
+            f"{path}: the sign {word!r} is not understood; expected a number, +, -, activation or "
+            "repression"
+        ) from None
