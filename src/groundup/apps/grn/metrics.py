@@ -42,8 +42,19 @@ def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.bool_], N
     return truth, values
 
 
-def _ranks(values: Numbers) -> Numbers:
-    """Ranks from 1 on; equal values share their mean."""
+def ranks(values: Numbers) -> Numbers:
+    """Ranks from 1 on; equal values share their mean.
+
+    Args:
+        values: of anything.
+
+    Shape:
+        values: (pairs,) -> (pairs,).
+
+    Example:
+        >>> ranks(np.array([0.2, 0.7, 0.2])).tolist()
+        [1.5, 3.0, 1.5]
+    """
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[place]
@@ -77,7 +88,7 @@ def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
     truth, values = _checked(labels, scores)
     edges = np.count_nonzero(truth)
     others = len(truth) - edges
-    return float((_ranks(values)[truth].sum() - edges * (edges + 1) / 2) / (edges * others))
+    return float((ranks(values)[truth].sum() - edges * (edges + 1) / 2) / (edges * others))
 
 
 def auprc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -164,11 +175,13 @@ def by_group(metric: Metric, labels: ArrayLike, scores: ArrayLike, groups: Array
     """
     truth, values = _checked(labels, scores)
     kind = np.asarray(groups)
-    found = []
-    for rows in _rows_of(kind):
-        if truth[rows].any() and not truth[rows].all():
-            found.append(metric(truth[rows], values[rows]))
-    return np.array(found)
+    return np.array(
+        [
+            metric(truth[rows], values[rows])
+            for rows in _rows_of(kind)
+            if truth[rows].any() and not truth[rows].all()
+        ]
+    )
 
 
 def _rows_of(kind: NDArray[np.generic]) -> list[NDArray[np.int64]]:

@@ -7,8 +7,10 @@ and gives hints, before anything is trained.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .expression import Expression, GRNError
 from .prior import Prior
@@ -57,7 +59,7 @@ class NameReport:
         """
         if self.usable < LEAST_EDGES:
             hint = "are the names of the same kind (symbols or identifiers, the same species)?"
-            if self.by_case:
+            if len(self.by_case) * 20 > self.tfs + self.targets:
                 one, other = next(iter(self.by_case.items()))
                 hint = f"{len(self.by_case):,} names differ in capitals only, as {one} and {other}"
             elif self.missing_targets:
@@ -109,6 +111,39 @@ def match_names(
         by_case={name: lower[name.lower()] for name in absent if name.lower() in lower},
         by_alias={name: other[name] for name in absent if other.get(name) in measured},
     )
+
+
+def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:
+    r"""Other names of genes, from a table.
+
+    Args:
+        path: two columns with a tab or a comma between: another name, and the name that is
+            measured.
+
+    Raises:
+        GRNError: the file cannot be read, or a line has not two names.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "names.tsv").write_text("WAF1\tCDKN1A\nP04637\tTP53\n")
+        ...     read_aliases(Path(folder, "names.tsv"))
+        {'WAF1': 'CDKN1A', 'P04637': 'TP53'}
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise GRNError(f"{path}: cannot be read: {error}") from error
+    names = {}
+    for number, line in enumerate(lines, 1):
+        parts = [part.strip() for part in line.split("\t" if "\t" in line else ",")]
+        if len(parts) < 2 or not all(parts[:2]):
+            raise GRNError(
+                f"{path}: line {number} is {line[:40]!r}, expected another name and the name that "
+                "is measured, with a tab or a comma between"
+            )
+        names[parts[0]] = parts[1]
+    return names
 
 
 def renamed(prior: Prior, names: Mapping[str, str]) -> Prior:

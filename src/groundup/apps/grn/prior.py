@@ -12,11 +12,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...engine.files import write_atomically
 from .expression import GRNError
+from .extra import extra
 
 TF_COLUMNS = ("tf", "source", "regulator", "gene1", "tf_name", "source_genesymbol", "from")
 TARGET_COLUMNS = ("target", "gene", "gene2", "target_gene", "gene_id", "target_genesymbol", "to")
@@ -83,11 +86,11 @@ def read_prior(
     target: str | None = None,
     sign: str | None = None,
 ) -> Prior:
-    """Edges from a table.
+    r"""Edges from a table.
 
     Args:
-        path: TSV or CSV, by its first line, gzip too; a table without a header has the TF first
-            and the target second, as TRRUST's.
+        path: TSV or CSV, by its first line, gzip too; lines above it that begin with # are
+            remarks. A table without a header has the TF first and the target second, as TRRUST's.
         tf: the name of the TF's column; found by its usual names if None.
         target: that of the target's column.
         sign: that of the sign's column, if there is one: numbers, or words such as "+",
@@ -101,23 +104,14 @@ def read_prior(
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "prior.tsv"
-        ...     _ = file.write_text("TF\\ttarget\\tmor\\nfur\\tentA\\t-1\\nfur\\tsodB\\t1\\n")
+        ...     _ = file.write_text("TF\ttarget\tmor\nfur\tentA\t-1\nfur\tsodB\t1\n")
         ...     read_prior(file)
         Prior(2 edges, 1 TFs, 2 targets)
     """
-    import pandas as pd
-
+    pd = extra("pandas")
     path = Path(path)
-    try:
-        with pd.io.common.get_handle(path, "r", compression="infer", encoding="utf-8") as handles:
-            first = handles.handle.readline()
-    except FileNotFoundError:
-        raise GRNError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, EOFError) as error:
-        raise GRNError(f"{path}: cannot be read as text: {error}") from error
-    if not first.strip():
-        raise GRNError(f"{path}: empty, expected a line for each edge")
-    mark = "\t" if "\t" in first else ","
+    first, above = _first_line(path, pd)
+    mark = next((m for m in "\t,;" if m in first), ",")
     columns = [word.strip().strip('"') for word in first.rstrip("\r\n").split(mark)]
     if len(columns) < 2:
         raise GRNError(
@@ -126,17 +120,21 @@ def read_prior(
         )
     lower = [column.lower() for column in columns]
     headed = bool(tf or target) or any(c in lower for c in TF_COLUMNS + TARGET_COLUMNS)
-    table = pd.read_csv(
-        path, sep=mark, header=0 if headed else None, dtype=str, keep_default_na=False
-    )
+    try:
+        table = pd.read_csv(
+            path, sep=mark, header=0 if headed else None, dtype=str, keep_default_na=False,
+            skiprows=above,
+        )  # fmt: skip
+    except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
+        raise GRNError(f"{path}: cannot be read as a table: {error}") from error
     if headed:
         table.columns = [str(column).strip() for column in table.columns]
         of_tf = _column(path, list(table.columns), tf, TF_COLUMNS, "TF", "tf")
         rest = [c for c in table.columns if c != of_tf]
         of_target = _column(path, rest, target, TARGET_COLUMNS, "target", "target")
-        of_sign = sign or next((c for c in rest if c.lower() in SIGN_COLUMNS), None)
+        of_sign = sign or next((c for c in rest if _is_sign(c, table[c])), None)
         if of_sign is not None and of_sign not in table.columns:
-            raise GRNError(f"{path}: there is no column {of_sign!r}; {_has(table.columns)}")
+            raise GRNError(f"{path}: there is no column {of_sign!r}; {_has(list(table.columns))}")
     else:
         of_tf, of_target = table.columns[:2]
         of_sign = None
@@ -145,7 +143,7 @@ def read_prior(
     signs = [0] * len(table) if of_sign is None else [_sign(path, w) for w in table[of_sign]]
     edges = []
     for line, (one, other, effect) in enumerate(
-        zip(table[of_tf], table[of_target], signs, strict=True), 2 if headed else 1
+        zip(table[of_tf], table[of_target], signs, strict=True), above + (2 if headed else 1)
     ):
         if not one.strip() or not other.strip():
             raise GRNError(f"{path}: line {line} has no name of a TF or of a target")
@@ -153,6 +151,54 @@ def read_prior(
     if not edges:
         raise GRNError(f"{path}: a header and no edges")
     return Prior.of(edges)
+
+
+def _first_line(path: Path, pd: Any) -> tuple[str, int]:
+    """The first line that is not a remark, and how many remarks (as RegulonDB's) are above it."""
+    above = 0
+    try:
+        with pd.io.common.get_handle(path, "r", compression="infer", encoding="utf-8") as handles:
+            while (first := handles.handle.readline()).startswith("#"):
+                above += 1
+    except FileNotFoundError:
+        raise GRNError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise GRNError(f"{path}: cannot be read as text: {error}") from error
+    if not first.strip():
+        raise GRNError(f"{path}: empty, expected a line for each edge")
+    return first, above
+
+
+def _is_sign(name: str, column: Any) -> bool:
+    """Whether a column is that of the signs; "type" has many meanings (BEELINE's is this one)."""
+    if name.lower() == "type":
+        return set(column.str.strip().str.lower()) <= _WORDS.keys()
+    return name.lower() in SIGN_COLUMNS
+
+
+def prior_table(prior: Prior) -> bytes:
+    """The content of a file for `write_prior`.
+
+    Example:
+        >>> prior_table(Prior.of([("fur", "entA", -1)])).decode().split()
+        ['TF', 'target', 'sign', 'fur', 'entA', '-1']
+    """
+    rows = zip(prior.tfs, prior.targets, prior.signs.tolist(), strict=True)
+    lines = [f"{tf}\t{target}\t{sign}\n" for tf, target, sign in rows]
+    return "".join(["TF\ttarget\tsign\n", *lines]).encode()
+
+
+def write_prior(prior: Prior, path: str | os.PathLike[str]) -> None:
+    """Write edges as TSV with the columns TF, target and sign: whole, or not at all.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_prior(Prior.of([("fur", "entA", -1)]), f"{folder}/prior.tsv")
+        ...     read_prior(f"{folder}/prior.tsv")
+        Prior(1 edges, 1 TFs, 1 targets)
+    """
+    write_atomically(path, prior_table(prior))
 
 
 def _has(columns: Sequence[str]) -> str:

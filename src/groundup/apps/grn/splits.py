@@ -111,10 +111,10 @@ def split_pairs(
     elif kind in ("gene", "group"):
         parts[:] = _of_genes(edges, groups if kind == "group" else None, fractions, random, kind)
     elif kind == "tf":
-        parts[:] = _of_units(edges.any(1), np.arange(tfs), fractions, random)[:, None]
+        parts[:] = _of_units(edges.sum(axis=1), np.arange(tfs), fractions, random)[:, None]
     else:
-        of_tf = _of_units(edges.any(1), np.arange(tfs), fractions, random)[:, None]
-        of_gene = _of_units(edges.any(0), np.arange(genes), fractions, random)[None]
+        of_tf = _of_units(edges.sum(axis=1), np.arange(tfs), fractions, random)[:, None]
+        of_gene = _of_units(edges.sum(axis=0), np.arange(genes), fractions, random)[None]
         parts = np.where(of_tf == of_gene, of_tf, np.int8(NONE))
     split = Split(kind, parts)
     for part, name in ((TRAIN, "training"), (VALIDATION, "validation"), (TEST, "test")):
@@ -142,21 +142,24 @@ def _of_genes(
         if given.shape != (genes,):
             raise ValueError(f"groups have shape {given.shape}, expected ({genes},)")
         own = np.where(given < 0, given.max() + 1 + own, given)
-    return _of_units(edges.any(0), own, fractions, random)
+    return _of_units(edges.sum(axis=0), own, fractions, random)
 
 
 def _of_units(
-    known: NDArray[np.bool_],
+    known: NDArray[np.int64],
     unit: NDArray[np.int64],
     fractions: Sequence[float],
     random: np.random.Generator,
 ) -> NDArray[np.int8]:
-    """The part of each row; rows of one unit share it. Units without edges are drawn apart."""
+    """The part of each row, of which `known` counts the edges; rows of one unit share it.
+
+    Units without edges are drawn apart.
+    """
     names, place = np.unique(unit, return_inverse=True)
     with_edges = np.bincount(place, known, minlength=len(names)) > 0
     found = np.empty(len(names), np.int8)
     for kept in (with_edges, ~with_edges):
-        found[kept] = _drawn(np.count_nonzero(kept), fractions, random)
+        found[kept] = _drawn(int(np.count_nonzero(kept)), fractions, random)
     return found[place]
 
 
