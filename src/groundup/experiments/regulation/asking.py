@@ -70,7 +70,7 @@ def asked(
         ...     def track(self, items, description):
         ...         return items
         >>> found = asked(Quiet(), example_problem(), {"degree": degree}, "gene", "uniform", 0)
-        >>> sorted(found)[1]
+        >>> sorted(found)[2]
         'degree/auroc_test'
     """
     questions = draw_questions(problem, kind, negatives, seed)
