@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from groundup.apps.grn.examples import example_problem
-from groundup.apps.grn.prior import Prior, write_prior
-from groundup.apps.grn.problem import Problem, pose
-from groundup.apps.grn.read import read_expression, write_expression
+from groundup.apps.grn.data.prior import Prior, write_prior
+from groundup.apps.grn.data.read import read_expression, write_expression
+from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.problem import Problem, pose
 
 SMALL = ("--model", "expression", "--set", "sizes=8,4", "--epochs", "2")
 FILES = ("--expression", "x.tsv", "--prior", "net.tsv")
@@ -28,6 +28,6 @@ def write_files(place: Path) -> None:
 
 def posed(place: Path) -> Problem:
     """The problem that the files hold, by way of Python."""
-    from groundup.apps.grn.prior import read_prior
+    from groundup.apps.grn.data.prior import read_prior
 
     return pose(read_expression(place / "x.tsv"), read_prior(place / "net.tsv"))

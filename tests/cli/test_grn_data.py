@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.apps.grn.fake_wheels import bacteria
 
-from groundup.apps.grn.prior import read_prior
-from groundup.apps.grn.read import read_expression
+from groundup.apps.grn.data.prior import read_prior
+from groundup.apps.grn.data.read import read_expression
 
 pytest.importorskip("pandas")
 

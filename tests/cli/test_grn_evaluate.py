@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.cli.grn_files import FILES, SMALL, posed, write_files
 
-from groundup.apps.grn.evaluate import evaluate
-from groundup.apps.grn.record import Record
+from groundup.apps.grn.evaluation.evaluate import evaluate
+from groundup.apps.grn.evaluation.record import Record
 from groundup.apps.grn.registry import methods_named
 
 pytest.importorskip("pandas")
@@ -145,9 +145,9 @@ def test_settings_are_searched_and_then_evaluated(groundup, files):
 
 
 def test_a_search_never_scores_test_pairs(files):
-    from groundup.apps.grn import search as module
-    from groundup.apps.grn.recipes import Recipe
-    from groundup.apps.grn.splits import VALIDATION
+    from groundup.apps.grn.task.splits import VALIDATION
+    from groundup.apps.grn.training.recipes import Recipe
+    from groundup.apps.grn.tuning import search as module
 
     problem, seen = posed(files), []
 

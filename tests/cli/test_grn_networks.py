@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.cli.grn_files import posed, write_files
 
-from groundup.apps.grn.export import FORMATS
+from groundup.apps.grn.networks.export import FORMATS
 from groundup.apps.grn.unsupervised import infer
 
 pytest.importorskip("pandas")

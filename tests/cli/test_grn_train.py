@@ -9,9 +9,9 @@ import time
 import pytest
 from tests.cli.grn_files import FILES, SMALL, posed, write_files
 
-from groundup.apps.grn.final import train_for_use
-from groundup.apps.grn.saved import load_trained
-from groundup.apps.grn.settings import with_settings
+from groundup.apps.grn.training.final import train_for_use
+from groundup.apps.grn.training.saved import load_trained
+from groundup.apps.grn.tuning.settings import with_settings
 from groundup.engine.files import load
 
 pytest.importorskip("pandas")

@@ -69,7 +69,7 @@ def told(command: Callable[P, R]) -> Callable[P, R]:
     Example:
         >>> @told
         ... def show():
-        ...     from groundup.apps.grn.expression import GRNError
+        ...     from groundup.apps.grn.data.expression import GRNError
         ...     raise GRNError("x.csv: empty")
         >>> try:
         ...     show()
@@ -80,7 +80,7 @@ def told(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **options: P.kwargs) -> R:
-        from ..apps.grn.expression import GRNError
+        from ..apps.grn.errors import GRNError
 
         try:
             return command(*args, **options)

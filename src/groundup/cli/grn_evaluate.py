@@ -20,11 +20,11 @@ from .grouped import grouped
 from .messages import Stopped, fail, grid, output, print_json, shown, usage
 
 if TYPE_CHECKING:
-    from ..apps.grn.evaluation import Evaluation
-    from ..apps.grn.negatives import Negatives
-    from ..apps.grn.problem import Method, Problem
-    from ..apps.grn.splits import Kind
-    from ..apps.grn.summary import Line
+    from ..apps.grn.evaluation.results import Evaluation
+    from ..apps.grn.evaluation.summary import Line
+    from ..apps.grn.task.negatives import Negatives
+    from ..apps.grn.task.problem import Method, Problem
+    from ..apps.grn.task.splits import Kind
 
 CONTROLS = {"permuted-gene-labels": "permuted gene labels", "rewired-prior": "rewired prior"}
 """Folders of null controls, and what they are called."""
@@ -51,8 +51,8 @@ class Asking:
 
     def checked(self) -> tuple[Kind, Negatives]:
         """What is held out and what stands beside; a word that is unknown is refused."""
-        from ..apps.grn.negatives import NEGATIVES
-        from ..apps.grn.splits import KINDS
+        from ..apps.grn.task.negatives import NEGATIVES
+        from ..apps.grn.task.splits import KINDS
 
         if self.split not in KINDS:
             raise usage(f"--split {self.split!r}: expected one of {', '.join(KINDS)}")
@@ -138,7 +138,7 @@ def evaluate(
     others are tested against. Every run is kept, so that the same command goes on after Ctrl-C,
     and one with more methods or seeds adds to it. The last line is the report, an HTML page.
     """
-    from ..apps.grn.controls import permuted_genes, rewired
+    from ..apps.grn.task.controls import permuted_genes, rewired
 
     kind, negatives = asking.checked()
     chosen = {**methods_of(methods), **_with_recipes(recipes or [])}
@@ -163,8 +163,8 @@ def methods_of(words: str) -> dict[str, Method]:
         ['clr', 'degree']
     """
     from ..apps.grn.baselines import BASELINES
-    from ..apps.grn.recipes import PLANS
     from ..apps.grn.registry import METHODS
+    from ..apps.grn.training.recipes import PLANS
 
     baselines = list(BASELINES)
     if "trees" in baselines and importlib.util.find_spec("sklearn") is None:
@@ -185,7 +185,7 @@ def _with_recipes(files: Sequence[Path]) -> dict[str, Method]:
     """Models with their own settings, named by these, so that a folder does not mix them up."""
     import hashlib
 
-    from ..apps.grn.train import method
+    from ..apps.grn.training.train import method
 
     found = {}
     for file in files:
@@ -201,7 +201,7 @@ def measured(
     problem: Problem, methods: Mapping[str, Method], asking: Asking, folder: Path
 ) -> Evaluation:
     """An evaluation, with a bar; what cannot be asked, and Ctrl-C, are told."""
-    from ..apps.grn.evaluate import evaluate as ask
+    from ..apps.grn.evaluation.evaluate import evaluate as ask
 
     kind, negatives = asking.checked()
     with Going(folder) as steps:
@@ -252,9 +252,9 @@ def _tell(
     folder: Path,
 ) -> None:
     """Write the report and the numbers; show the table and the verdict."""
-    from ..apps.grn.report import report as page
-    from ..apps.grn.summary import summarize
-    from ..apps.grn.verdict import verdict
+    from ..apps.grn.evaluation.report import report as page
+    from ..apps.grn.evaluation.summary import summarize
+    from ..apps.grn.evaluation.verdict import verdict
 
     with Steps() as steps:
         steps(0, 2, "intervals and tests")
@@ -316,8 +316,8 @@ def p_word(value: float | None) -> str:
 
 def kept(folder: Path) -> Evaluation:
     """The evaluation of a folder that has at least a run."""
-    from ..apps.grn.expression import GRNError
-    from ..apps.grn.record import Record
+    from ..apps.grn.errors import GRNError
+    from ..apps.grn.evaluation.record import Record
 
     found = Record(folder).read()
     if not found.methods or not found.seeds:

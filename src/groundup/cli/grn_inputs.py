@@ -15,9 +15,9 @@ from .grn import Duplicated, Layer, SignColumn, TargetColumn, TFColumn, Transpos
 from .messages import usage
 
 if TYPE_CHECKING:
-    from ..apps.grn.expression import Expression
-    from ..apps.grn.prior import Prior
-    from ..apps.grn.problem import Problem
+    from ..apps.grn.data.expression import Expression
+    from ..apps.grn.data.prior import Prior
+    from ..apps.grn.task.problem import Problem
 
 PANEL = "What to learn from"
 
@@ -65,7 +65,7 @@ class Measured:
     @property
     def file(self) -> Path | None:
         """The file of the expression, if there is one."""
-        from ..apps.grn.datasets import EXPRESSION
+        from ..apps.grn.data.datasets import EXPRESSION
 
         if self.expression is None and self.data is not None:
             place = self.data / EXPRESSION
@@ -79,9 +79,9 @@ class Measured:
             known: names that genes have.
             keep: genes that stay, however little they vary.
         """
-        from ..apps.grn.datasets import verify
-        from ..apps.grn.preprocess import Preprocessing, cached
-        from ..apps.grn.read import read_expression
+        from ..apps.grn.data.datasets import verify
+        from ..apps.grn.data.preprocess import Preprocessing, cached
+        from ..apps.grn.data.read import read_expression
 
         if self.duplicates not in ("error", "mean", "sum", "first"):
             raise usage(
@@ -140,8 +140,8 @@ class Data(Measured):
 
     def edges(self) -> Prior:
         """The prior."""
-        from ..apps.grn.datasets import PRIOR, verify
-        from ..apps.grn.prior import read_prior
+        from ..apps.grn.data.datasets import PRIOR, verify
+        from ..apps.grn.data.prior import read_prior
 
         columns = {
             "tf": self.tf_column, "target": self.target_column, "sign": self.sign_column
@@ -157,9 +157,9 @@ class Data(Measured):
 
     def pose(self) -> tuple[Problem, Mapping[str, Any]]:
         """The problem, after telling which names agree; and that as JSON can hold it."""
-        from ..apps.grn.datasets import GENES, groups
-        from ..apps.grn.problem import pose
-        from ..apps.grn.quality import quality
+        from ..apps.grn.data.datasets import GENES, groups
+        from ..apps.grn.data.quality import quality
+        from ..apps.grn.task.problem import pose
 
         edges = self.edges()
         expression = self.read({*edges.tfs, *edges.targets}, set(edges.tfs))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..apps.grn.expression import Expression
-    from ..apps.grn.network import Network
+    from ..apps.grn.data.expression import Expression
+    from ..apps.grn.networks.network import Network
 
 ENDINGS = {".tsv": "tsv", ".graphml": "graphml", ".sif": "sif"}
 """Of files, and the format that they say."""
@@ -47,7 +47,7 @@ def format_of(path: Path, given: str | None) -> str:
         >>> format_of(Path("net.sif"), None), format_of(Path("rankedEdges.csv"), None)
         ('sif', 'beeline')
     """
-    from ..apps.grn.export import FORMATS
+    from ..apps.grn.networks.export import FORMATS
 
     if given is None:
         by_name = "beeline" if path.name == "rankedEdges.csv" else ENDINGS.get(path.suffix.lower())
@@ -82,7 +82,7 @@ def write(
         about: what else to tell there.
         listed: pairs that the network has; all if None.
     """
-    from ..apps.grn.export import export
+    from ..apps.grn.networks.export import export
 
     pairs = network.scores.size if listed is None else listed
     count = min(top or pairs, pairs)
@@ -173,8 +173,8 @@ def _inferred(
 ) -> Network:
     import numpy as np
 
-    from ..apps.grn.network import Network
-    from ..apps.grn.problem import Known
+    from ..apps.grn.networks.network import Network
+    from ..apps.grn.task.problem import Known
     from ..apps.grn.unsupervised import importances, infer as scores
 
     steps(0, len(expression.genes), f"inferring by {method}")
@@ -239,7 +239,7 @@ def export_network(
     Read are the tables of `grn predict` and `grn infer`, GRNBoost2's, pySCENIC's, BEELINE's and
     decoupler's. The last line is the file.
     """
-    from ..apps.grn.listed import read_network
+    from ..apps.grn.networks.listed import read_network
 
     format_of(output_, format)
     found, listed = read_network(network)

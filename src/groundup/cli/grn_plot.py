@@ -15,7 +15,7 @@ from .grn_evaluate import kept
 from .messages import fail, print_json, shown, usage
 
 if TYPE_CHECKING:
-    from ..apps.grn.evaluation import Evaluation
+    from ..apps.grn.evaluation.results import Evaluation
 
 KINDS = ("roc", "pr", "calibration", "degree", "tf")
 
@@ -96,7 +96,7 @@ def _of_training(folder: Path) -> dict[str, Any]:
 def _of_evaluation(
     found: Evaluation, kinds: Sequence[str], methods: Sequence[str] | None, chosen: bool
 ) -> dict[str, Any]:
-    from ..apps.grn import figures
+    from ..apps.grn.evaluation import figures
 
     names = list(methods or found.methods)
     if unknown := [name for name in names if name not in found.methods]:

@@ -20,10 +20,10 @@ from .grouped import grouped
 from .messages import Stopped, grid, output, print_json, shown, usage
 
 if TYPE_CHECKING:
-    from ..apps.grn.expression import Expression
+    from ..apps.grn.data.expression import Expression
     from ..apps.grn.models import Ensemble
-    from ..apps.grn.recipes import Recipe
-    from ..apps.grn.trained import Trained
+    from ..apps.grn.training.recipes import Recipe
+    from ..apps.grn.training.trained import Trained
 
 TRAINING = "training"
 """The folder, in that of the model, which keeps where training is."""
@@ -62,9 +62,9 @@ def recipe_of(
         >>> name, recipe.epochs, recipe.options
         ('expression', 5, {'dropout': 0.2})
     """
-    from ..apps.grn.expression import GRNError
-    from ..apps.grn.recipes import PLANS
-    from ..apps.grn.settings import load_recipe, with_settings
+    from ..apps.grn.errors import GRNError
+    from ..apps.grn.training.recipes import PLANS
+    from ..apps.grn.tuning.settings import load_recipe, with_settings
 
     start = None
     if file is not None:
@@ -132,9 +132,9 @@ def train(
     are learned from but a part for validation; `grn evaluate` tells how good such a model is.
     Ctrl-C loses nothing: the same command goes on where it was. The last line is the folder.
     """
-    from ..apps.grn.final import train_for_use
-    from ..apps.grn.saved import save_trained
-    from ..apps.grn.train import MEMBERS
+    from ..apps.grn.training.final import train_for_use
+    from ..apps.grn.training.saved import save_trained
+    from ..apps.grn.training.train import MEMBERS
 
     if hold_out not in (None, "edge", "gene", "group", "tf"):
         raise usage(f"--hold-out {hold_out!r}: expected one of edge, gene, group, tf")
@@ -238,8 +238,8 @@ def predict(
     of an ensemble also spread. Expression is read from where the model was trained, and prepared as
     it was then, unless other files are named. The last line is the file.
     """
-    from ..apps.grn.predict import predict as score
-    from ..apps.grn.saved import load_trained
+    from ..apps.grn.training.predict import predict as score
+    from ..apps.grn.training.saved import load_trained
 
     format_of(output_, format)
     content = _content(model)
@@ -299,8 +299,8 @@ def _expression(model: Path, content: Mapping[str, Any], inputs: Measured) -> Ex
 def models(json: Json = False) -> None:
     """List the models, the simple methods beside them, and what can be set."""
     from ..apps.grn.baselines import BASELINES
-    from ..apps.grn.recipes import PLANS
-    from ..apps.grn.settings import options_of
+    from ..apps.grn.training.recipes import PLANS
+    from ..apps.grn.tuning.settings import options_of
 
     if json:
         print_json(

@@ -18,7 +18,7 @@ from .grouped import grouped
 from .messages import grid, output, print_json, shown, usage
 
 if TYPE_CHECKING:
-    from ..apps.grn.search import Search
+    from ..apps.grn.tuning.search import Search
 
 SHOWN = 10
 """Trials in the table."""
@@ -73,7 +73,7 @@ def ablate(
     A negative difference is what is lost without the technique. Every run is kept; the same command
     goes on. The last line is the folder, of which `grn report` and `grn plot` make more.
     """
-    from ..apps.grn.ablate import ablate as remove, variants
+    from ..apps.grn.tuning.ablate import ablate as remove, variants
 
     kind, negatives = asking.checked()
     model, recipe = recipe_of(model, recipe_file, set_, epochs)
@@ -143,9 +143,9 @@ def sweep(
     tells what it is worth. The same command goes on with a search that was stopped, and one with
     more trials adds to it. The last line is the recipe.
     """
-    from ..apps.grn.expression import GRNError
-    from ..apps.grn.search import Range, search
-    from ..apps.grn.settings import save_recipe, with_settings
+    from ..apps.grn.errors import GRNError
+    from ..apps.grn.tuning.search import Range, search
+    from ..apps.grn.tuning.settings import save_recipe, with_settings
 
     kind, negatives = asking.checked()
     model, recipe = recipe_of(model, recipe_file, set_, epochs)

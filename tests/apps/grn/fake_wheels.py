@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from groundup.apps.grn import datasets as module
-from groundup.apps.grn.datasets import datasets
-from groundup.apps.grn.wheels import Wheel
+from groundup.apps.grn.data import datasets as module
+from groundup.apps.grn.data.datasets import datasets
+from groundup.apps.grn.data.wheels import Wheel
 
 TARGETS = [f"b{n:04}" for n in range(10, 22)]
 GENE_TABLE = "\n".join(

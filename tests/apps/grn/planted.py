@@ -4,10 +4,10 @@ from functools import cache
 
 import numpy as np
 
-from groundup.apps.grn.examples import example_problem
-from groundup.apps.grn.problem import Known, Problem
-from groundup.apps.grn.recipes import Recipe
-from groundup.apps.grn.splits import Kind, Split, split_pairs
+from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.problem import Known, Problem
+from groundup.apps.grn.task.splits import Kind, Split, split_pairs
+from groundup.apps.grn.training.recipes import Recipe
 
 SMALL = {
     "regulon": {"width": 8, "hidden": 16},

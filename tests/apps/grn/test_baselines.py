@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from groundup.apps.grn.baselines import BASELINES, clr, correlation, degree, logistic, neighbours
-from groundup.apps.grn.examples import example_problem
-from groundup.apps.grn.expression import Expression, GRNError
-from groundup.apps.grn.metrics import auroc
-from groundup.apps.grn.problem import Known
-from groundup.apps.grn.splits import TRAIN, split_pairs
+from groundup.apps.grn.data.expression import Expression
+from groundup.apps.grn.errors import GRNError
+from groundup.apps.grn.evaluation.metrics import auroc
+from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.problem import Known
+from groundup.apps.grn.task.splits import TRAIN, split_pairs
 from groundup.apps.grn.unsupervised import UNSUPERVISED, importances, infer
 from groundup.apps.grn.unsupervised.trees import Predictors
 

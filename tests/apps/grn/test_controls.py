@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from groundup.apps.grn.baselines import correlation, degree, neighbours
-from groundup.apps.grn.controls import permuted_genes, rewired
-from groundup.apps.grn.evaluate import evaluate
-from groundup.apps.grn.examples import example_problem
+from groundup.apps.grn.evaluation.evaluate import evaluate
+from groundup.apps.grn.task.controls import permuted_genes, rewired
+from groundup.apps.grn.task.examples import example_problem
 
 PROBLEM = example_problem(6, genes=200, strength=2.0)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tests.apps.grn.fake_wheels import ask_for, bacteria, written
 
-from groundup.apps.grn import datasets as module
-from groundup.apps.grn.datasets import get, groups, load_dataset, verify
-from groundup.apps.grn.expression import GRNError
-from groundup.apps.grn.problem import pose
+from groundup.apps.grn.data import datasets as module
+from groundup.apps.grn.data.datasets import get, groups, load_dataset, verify
+from groundup.apps.grn.errors import GRNError
+from groundup.apps.grn.task.problem import pose
 
 pytest.importorskip("pandas")
 

@@ -9,16 +9,16 @@ import pytest
 from scipy.optimize import isotonic_regression
 
 from groundup.apps.grn.baselines import BASELINES, TableScorer, degree, majority, neighbours
-from groundup.apps.grn.calibrate import isotonic
-from groundup.apps.grn.evaluate import evaluate
-from groundup.apps.grn.examples import example_problem
-from groundup.apps.grn.expression import GRNError
-from groundup.apps.grn.measure import METRICS
-from groundup.apps.grn.metrics import auprc, auroc
-from groundup.apps.grn.problem import Known, Method
-from groundup.apps.grn.questions import draw_questions
-from groundup.apps.grn.record import Record
-from groundup.apps.grn.splits import KINDS, TEST, VALIDATION
+from groundup.apps.grn.errors import GRNError
+from groundup.apps.grn.evaluation.calibrate import isotonic
+from groundup.apps.grn.evaluation.evaluate import evaluate
+from groundup.apps.grn.evaluation.measure import METRICS
+from groundup.apps.grn.evaluation.metrics import auprc, auroc
+from groundup.apps.grn.evaluation.record import Record
+from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.problem import Known, Method
+from groundup.apps.grn.task.questions import draw_questions
+from groundup.apps.grn.task.splits import KINDS, TEST, VALIDATION
 
 PROBLEM = example_problem(4)
 LARGER = example_problem(4, tfs=24, genes=150)
@@ -66,7 +66,7 @@ def test_the_threshold_and_probabilities_come_from_validation() -> None:
     """Labels of the test may be anything: threshold and probabilities stay."""
     one = draw_questions(PROBLEM, "gene", "matched", 0)
     other = replace(one, test_labels=~one.test_labels)
-    from groundup.apps.grn.measure import measure
+    from groundup.apps.grn.evaluation.measure import measure
 
     scorer = neighbours(PROBLEM.known(one.split), 0)
     scores = scorer.score(one.validation), scorer.score(one.test)

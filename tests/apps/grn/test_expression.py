@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from groundup.apps.grn.expression import Expression, GRNError, joined
-from groundup.apps.grn.names import match_names, renamed
-from groundup.apps.grn.prior import Prior
-from groundup.apps.grn.problem import pose
+from groundup.apps.grn.data.expression import Expression, joined
+from groundup.apps.grn.data.names import match_names, renamed
+from groundup.apps.grn.data.prior import Prior
+from groundup.apps.grn.errors import GRNError
+from groundup.apps.grn.task.problem import pose
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from groundup.apps.grn.baselines import BASELINES, TableScorer
-from groundup.apps.grn.examples import example_problem
-from groundup.apps.grn.problem import Known, Method, Problem
-from groundup.apps.grn.recipes import PLANS
 from groundup.apps.grn.registry import METHODS
-from groundup.apps.grn.splits import (
+from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.problem import Known, Method, Problem
+from groundup.apps.grn.task.splits import (
     KINDS,
     NONE,
     TEST,
@@ -25,7 +24,8 @@ from groundup.apps.grn.splits import (
     Split,
     split_pairs,
 )
-from groundup.apps.grn.train import method as model, train_ensemble
+from groundup.apps.grn.training.recipes import PLANS
+from groundup.apps.grn.training.train import method as model, train_ensemble
 
 PROBLEM = example_problem(1, tfs=10, genes=40, samples=12)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from groundup.apps.grn.logistic import fit_logistic, fit_platt, sigmoid
+from groundup.apps.grn.models.logistic import fit_logistic, fit_platt, sigmoid
 
 
 def data(seed: int = 0, rows: int = 200) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import groundup as gu
-from groundup.apps.grn.expression import GRNError
+from groundup.apps.grn.errors import GRNError
 from groundup.apps.grn.models import (
     CrossEncoder,
     EmbeddingTwoTower,
@@ -21,7 +21,7 @@ from groundup.apps.grn.models import (
     TwoTower,
     info_nce,
 )
-from groundup.apps.grn.recipes import PLANS, Recipe, build
+from groundup.apps.grn.training.recipes import PLANS, Recipe, build
 
 T, G, S = 5, 9, 12
 

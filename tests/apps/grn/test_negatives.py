@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from groundup.apps.grn.negatives import NEGATIVES, draw_unlabelled
-from groundup.apps.grn.splits import TEST, TRAIN, VALIDATION, Split, split_pairs
+from groundup.apps.grn.task.negatives import NEGATIVES, draw_unlabelled
+from groundup.apps.grn.task.splits import TEST, TRAIN, VALIDATION, Split, split_pairs
 
 
 def problem(seed: int) -> tuple[np.ndarray, np.random.Generator]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundup.apps.grn.export import FORMATS, export
-from groundup.apps.grn.expression import GRNError
-from groundup.apps.grn.network import Network
+from groundup.apps.grn.errors import GRNError
+from groundup.apps.grn.networks.export import FORMATS, export
+from groundup.apps.grn.networks.network import Network
 
 pd = pytest.importorskip("pandas")
 
@@ -73,7 +73,7 @@ def test_tsv(tmp_path: Path) -> None:
 
 def test_arboreto_has_three_columns(tmp_path: Path) -> None:
     export(made(), tmp_path / "a.tsv", "arboreto", 2)
-    table = pd.read_csv(tmp_path / "a.tsv", sep="\t")
+    table = pd.read_csv(tmp_path / "a.tsv", sep="\t", float_precision="round_trip")
     assert table.columns.tolist() == ["TF", "target", "importance"]
     assert table.values.tolist() == [["fur", "fur", 3.0], ["crp", "sodB", 2.0]]
 
@@ -142,7 +142,7 @@ def test_more_lines_than_are_joined_at_once(tmp_path: Path) -> None:
     scores = np.random.default_rng(0).random((50, 200)).astype(np.float32)
     network = Network([f"t{i}" for i in range(50)], [f"g{i}" for i in range(200)], scores)
     export(network, tmp_path / "a.tsv", "arboreto")
-    table = pd.read_csv(tmp_path / "a.tsv", sep="\t")
+    table = pd.read_csv(tmp_path / "a.tsv", sep="\t", float_precision="round_trip")
     assert len(table) == 10_000
     back = table.pivot(index="TF", columns="target", values="importance")
     again = back.loc[list(network.tf_names), list(network.gene_names)].to_numpy()

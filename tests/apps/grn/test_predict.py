@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from groundup.apps.grn import predict as predicting, trained as scoring
-from groundup.apps.grn.predict import predict
-from groundup.apps.grn.train import train, train_ensemble
-from groundup.apps.grn.trained import Trained
+from groundup.apps.grn.training import predict as predicting, trained as scoring
+from groundup.apps.grn.training.predict import predict
+from groundup.apps.grn.training.train import train, train_ensemble
+from groundup.apps.grn.training.trained import Trained
 
 from .planted import posed, quick
 

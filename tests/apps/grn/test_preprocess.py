@@ -7,15 +7,16 @@ from math import log, log1p
 import numpy as np
 import pytest
 
-from groundup.apps.grn import preprocess
-from groundup.apps.grn.expression import Expression, GRNError
-from groundup.apps.grn.preprocess import (
+from groundup.apps.grn.data import preprocess
+from groundup.apps.grn.data.expression import Expression
+from groundup.apps.grn.data.preprocess import (
     Preprocessing,
     cached,
     dispersion,
     load_expression,
     save_expression,
 )
+from groundup.apps.grn.errors import GRNError
 
 
 def counts(genes=200, samples=30, seed=0) -> Expression:

@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from groundup.apps.grn.expression import GRNError
-from groundup.apps.grn.prior import Prior, read_prior, write_prior
+from groundup.apps.grn.data.prior import Prior, read_prior, write_prior
+from groundup.apps.grn.errors import GRNError
 
 pytest.importorskip("pandas")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundup.apps.grn import pseudobulk as module
-from groundup.apps.grn.expression import Expression, GRNError
-from groundup.apps.grn.pseudobulk import pseudobulk
-from groundup.apps.grn.read import read_expression
+from groundup.apps.grn.data import pseudobulk as module
+from groundup.apps.grn.data.expression import Expression
+from groundup.apps.grn.data.pseudobulk import pseudobulk
+from groundup.apps.grn.data.read import read_expression
+from groundup.apps.grn.errors import GRNError
 
 COLUMNS = ["region", "cell_type"]
 
@@ -203,7 +204,7 @@ def test_damaged_files(small, tmp_path):
 def test_half_a_million_cells_within_four_gibibytes(tmp_path):
     path = synthetic_cells(tmp_path / "large.h5ad", 500_000, 2_000)
     program = (
-        "import json, resource, sys; from groundup.apps.grn.pseudobulk import pseudobulk; "
+        "import json, resource, sys; from groundup.apps.grn.data.pseudobulk import pseudobulk; "
         "made = pseudobulk(sys.argv[1], ['region', 'cell_type']); "
         "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
         "print(json.dumps([*made.values.shape, float(made.values.mean()), peak]))"

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from groundup.apps.grn.expression import Expression
-from groundup.apps.grn.prior import Prior
-from groundup.apps.grn.quality import quality
+from groundup.apps.grn.data.expression import Expression
+from groundup.apps.grn.data.prior import Prior
+from groundup.apps.grn.data.quality import quality
 
 
 @pytest.fixture

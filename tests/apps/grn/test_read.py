@@ -5,10 +5,10 @@ import gzip
 import numpy as np
 import pytest
 
-from groundup.apps.grn import read
-from groundup.apps.grn.expression import GRNError
-from groundup.apps.grn.orientation import orientation
-from groundup.apps.grn.read import read_expression
+from groundup.apps.grn.data import read
+from groundup.apps.grn.data.orientation import orientation
+from groundup.apps.grn.data.read import read_expression
+from groundup.apps.grn.errors import GRNError
 
 VALUES = np.array([[1.5, 0, 3, 2], [2, 7, 1, 0], [0, 0.25, 1, 1]], np.float32)
 GENES, SAMPLES = ["fur", "entA", "sodB"], ["w1", "w2", "m1", "m2"]

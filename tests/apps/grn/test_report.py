@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundup.apps.grn import figures
 from groundup.apps.grn.baselines import clr, degree, majority, neighbours
-from groundup.apps.grn.controls import permuted_genes, rewired
-from groundup.apps.grn.evaluate import evaluate
-from groundup.apps.grn.evaluation import Evaluation, Protocol
-from groundup.apps.grn.examples import example_problem
-from groundup.apps.grn.metrics import auprc, auroc
-from groundup.apps.grn.problem import Method
-from groundup.apps.grn.report import report
-from groundup.apps.grn.splits import Kind
-from groundup.apps.grn.statistics import Difference, Interval
-from groundup.apps.grn.summary import Line, summarize
-from groundup.apps.grn.verdict import verdict
+from groundup.apps.grn.evaluation import figures
+from groundup.apps.grn.evaluation.evaluate import evaluate
+from groundup.apps.grn.evaluation.metrics import auprc, auroc
+from groundup.apps.grn.evaluation.report import report
+from groundup.apps.grn.evaluation.results import Evaluation, Protocol
+from groundup.apps.grn.evaluation.statistics import Difference, Interval
+from groundup.apps.grn.evaluation.summary import Line, summarize
+from groundup.apps.grn.evaluation.verdict import verdict
+from groundup.apps.grn.task.controls import permuted_genes, rewired
+from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.problem import Method
+from groundup.apps.grn.task.splits import Kind
 
 METHODS: dict[str, Method] = {
     "majority": majority,

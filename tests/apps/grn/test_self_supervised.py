@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from groundup.apps.grn.examples import example_problem
-from groundup.apps.grn.expression import Expression
-from groundup.apps.grn.metrics import auroc
-from groundup.apps.grn.problem import Known
+from groundup.apps.grn.data.expression import Expression
+from groundup.apps.grn.evaluation.metrics import auroc
+from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.problem import Known
 from groundup.apps.grn.unsupervised import UNSUPERVISED, infer
 from groundup.apps.grn.unsupervised.two_tower import two_tower
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from groundup.apps.grn.signs import correlations, fit_signs
+from groundup.apps.grn.training.signs import correlations, fit_signs
 
 from .planted import posed
 

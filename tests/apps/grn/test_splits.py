@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from groundup.apps.grn.examples import example_problem
-from groundup.apps.grn.negatives import draw_unlabelled
-from groundup.apps.grn.splits import KINDS, NONE, TEST, TRAIN, VALIDATION, Kind, split_pairs
+from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.negatives import draw_unlabelled
+from groundup.apps.grn.task.splits import KINDS, NONE, TEST, TRAIN, VALIDATION, Kind, split_pairs
 
 PROBLEM = example_problem(3, tfs=30, genes=200)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from groundup.apps.grn.metrics import auprc, auroc
-from groundup.apps.grn.statistics import (
+from groundup.apps.grn.evaluation.metrics import auprc, auroc
+from groundup.apps.grn.evaluation.statistics import (
     Scored,
     bootstrap_auprc,
     bootstrap_auroc,

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import groundup as gu
-from groundup.apps.grn import train as training
-from groundup.apps.grn.expression import GRNError
-from groundup.apps.grn.metrics import auroc
-from groundup.apps.grn.pairs import PairBatches, features, validation_pairs
-from groundup.apps.grn.problem import Known
-from groundup.apps.grn.questions import draw_questions
-from groundup.apps.grn.recipes import PLANS, Recipe
-from groundup.apps.grn.splits import TRAIN, VALIDATION
-from groundup.apps.grn.train import METHODS, digest, method, train, train_ensemble
-from groundup.apps.grn.trained import Trained
+from groundup.apps.grn.errors import GRNError
+from groundup.apps.grn.evaluation.metrics import auroc
+from groundup.apps.grn.task.problem import Known
+from groundup.apps.grn.task.questions import draw_questions
+from groundup.apps.grn.task.splits import TRAIN, VALIDATION
+from groundup.apps.grn.training import train as training
+from groundup.apps.grn.training.pairs import PairBatches, features, validation_pairs
+from groundup.apps.grn.training.recipes import PLANS, Recipe
+from groundup.apps.grn.training.train import METHODS, digest, method, train, train_ensemble
+from groundup.apps.grn.training.trained import Trained
 
 from .planted import posed, quick
 

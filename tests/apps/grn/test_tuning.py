@@ -6,21 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from groundup.apps.grn import search as searching
-from groundup.apps.grn.ablate import WHOLE, variants
 from groundup.apps.grn.baselines import BASELINES
-from groundup.apps.grn.compare import compare
-from groundup.apps.grn.evaluate import evaluate
-from groundup.apps.grn.examples import example_problem
-from groundup.apps.grn.export import export
-from groundup.apps.grn.expression import GRNError
-from groundup.apps.grn.final import known_for_use, train_for_use
-from groundup.apps.grn.listed import read_network
+from groundup.apps.grn.errors import GRNError
+from groundup.apps.grn.evaluation.compare import compare
+from groundup.apps.grn.evaluation.evaluate import evaluate
 from groundup.apps.grn.models import Ensemble
-from groundup.apps.grn.network import Network
-from groundup.apps.grn.recipes import PLANS, Recipe, build
-from groundup.apps.grn.search import Range, search
-from groundup.apps.grn.settings import load_recipe, save_recipe, with_settings
+from groundup.apps.grn.networks.export import export
+from groundup.apps.grn.networks.listed import read_network
+from groundup.apps.grn.networks.network import Network
+from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.training.final import known_for_use, train_for_use
+from groundup.apps.grn.training.recipes import PLANS, Recipe, build
+from groundup.apps.grn.tuning import search as searching
+from groundup.apps.grn.tuning.ablate import WHOLE, variants
+from groundup.apps.grn.tuning.search import Range, search
+from groundup.apps.grn.tuning.settings import load_recipe, save_recipe, with_settings
 
 from .planted import quick
 

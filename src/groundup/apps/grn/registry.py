@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .baselines import BASELINES
-from .expression import GRNError
-from .problem import Method
-from .train import METHODS as MODELS
+from .errors import GRNError
+from .task.problem import Method
+from .training.train import METHODS as MODELS
 
 METHODS: Mapping[str, Method] = {**BASELINES, **MODELS}
 """Baselines first, then models."""

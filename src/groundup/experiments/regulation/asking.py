@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from groundup.apps.grn.datasets import load_dataset
-from groundup.apps.grn.expression import GRNError
-from groundup.apps.grn.measure import measure
-from groundup.apps.grn.negatives import Negatives
-from groundup.apps.grn.problem import Method, Problem, pose
-from groundup.apps.grn.questions import draw_questions
-from groundup.apps.grn.splits import Kind
+from groundup.apps.grn.data.datasets import load_dataset
+from groundup.apps.grn.errors import GRNError
+from groundup.apps.grn.evaluation.measure import measure
+from groundup.apps.grn.task.negatives import Negatives
+from groundup.apps.grn.task.problem import Method, Problem, pose
+from groundup.apps.grn.task.questions import draw_questions
+from groundup.apps.grn.task.splits import Kind
 from groundup.experiments import Trial
 
 SHOWN = ("auroc", "auprc_ratio", "accuracy", "f1")
@@ -29,7 +29,7 @@ def problem_of(folder: str) -> Problem:
         >>> problem_of("nowhere/ecoli")
         Traceback (most recent call last):
         ...
-        groundup.apps.grn.expression.GRNError: nowhere/ecoli: ... data get ecoli nowhere`
+        groundup.apps.grn.errors.GRNError: nowhere/ecoli: ... data get ecoli nowhere`
     """
     place = Path(folder)
     if not place.is_dir():
@@ -65,7 +65,7 @@ def asked(
 
     Example:
         >>> from groundup.apps.grn.baselines import degree
-        >>> from groundup.apps.grn.examples import example_problem
+        >>> from groundup.apps.grn.task.examples import example_problem
         >>> class Quiet:
         ...     def track(self, items, description):
         ...         return items

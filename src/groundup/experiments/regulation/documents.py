@@ -21,9 +21,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from groundup.apps.grn.baselines import degree, majority, neighbours
-from groundup.apps.grn.problem import Method
-from groundup.apps.grn.recipes import PLANS, Recipe
-from groundup.apps.grn.train import method
+from groundup.apps.grn.task.problem import Method
+from groundup.apps.grn.training.recipes import PLANS, Recipe
+from groundup.apps.grn.training.train import method
 from groundup.experiments import Claim, Trial
 from groundup.experiments.regulation.asking import asked, problem_of
 

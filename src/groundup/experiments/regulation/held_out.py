@@ -8,7 +8,7 @@ remains is which gene goes with which TF.
 - **Degree**, **correlation** and **CLR** (Faith et al., 2007) learn nothing or next to nothing.
 - **Neighbours**: a gene is like the known targets of a TF, in expression.
 - **Regulon towers**, this project's own: a TF's vector and what its expression tells, against what
-  the gene's expression tells (`groundup.apps.grn.models.own`); alone, and five of them together.
+  the gene's expression tells (`groundup.apps.grn.models.RegulonTowers`); alone, and five together.
 
 Two null controls: the same methods where each gene has the expression of another, and on a prior of
 the same degrees whose edges were swapped (Maslov and Sneppen, 2002). Nothing should be left there.
@@ -23,9 +23,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from groundup.apps.grn.controls import permuted_genes, rewired
 from groundup.apps.grn.registry import methods_named
-from groundup.apps.grn.splits import Kind
+from groundup.apps.grn.task.controls import permuted_genes, rewired
+from groundup.apps.grn.task.splits import Kind
 from groundup.experiments import Claim, Trial
 from groundup.experiments.regulation.asking import asked, problem_of
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..problem import Method
+from ..task.problem import Method
 from .clr import clr
 from .correlation import correlation
 from .degree import degree

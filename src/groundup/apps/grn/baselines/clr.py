@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..problem import Known
+from ..task.problem import Known
 from ..unsupervised import UNSUPERVISED
 from .table import TableScorer
 
@@ -16,7 +16,7 @@ def clr(known: Known, seed: int) -> TableScorer:
 
     Example:
         >>> import numpy as np
-        >>> from groundup.apps.grn.expression import Expression
+        >>> from groundup.apps.grn.data.expression import Expression
         >>> values = np.array([[1, 2, 3, 4], [1, -1, -1, 1], [2, 4, 6, 9]], np.float32)
         >>> known = Known.of_all(Expression(values, "abc", "wxyz"), [0])
         >>> int(clr(known, 0).scores.argmax())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..problem import Known
+from ..task.problem import Known
 from .table import TableScorer
 
 
@@ -23,8 +23,8 @@ def degree(known: Known, seed: int) -> TableScorer:
         seed: nothing is drawn.
 
     Example:
-        >>> from groundup.apps.grn.expression import Expression
-        >>> from groundup.apps.grn.problem import Known
+        >>> from groundup.apps.grn.data.expression import Expression
+        >>> from groundup.apps.grn.task.problem import Known
         >>> known = Known.of_all(Expression(np.ones((3, 2), np.float32), "abc", "xy"), [0, 1])
         >>> known.edges[0, 1:] = True
         >>> degree(known, 0).scores.round(2)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from .... import optim, tensor, zeros
 from ....nn import functional as F
-from ..negatives import draw_unlabelled
-from ..problem import Known, Pairs
-from ..splits import NONE, TRAIN, Split
+from ..task.negatives import draw_unlabelled
+from ..task.problem import Known, Pairs
+from ..task.splits import NONE, TRAIN, Split
 from .majority import majority
 from .table import TableScorer
 
@@ -94,7 +94,7 @@ def logistic(known: Known, seed: int) -> _Logistic | TableScorer:
         A scorer; that of `majority` if no training edge has an unlabelled pair to stand beside it.
 
     Example:
-        >>> from groundup.apps.grn.expression import Expression
+        >>> from groundup.apps.grn.data.expression import Expression
         >>> values = np.random.default_rng(0).normal(size=(40, 9)).astype(np.float32)
         >>> names = [str(number) for number in range(40)]
         >>> known = Known.of_all(Expression(values, names, names[:9]), [0, 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..problem import Known
+from ..task.problem import Known
 from .table import TableScorer
 
 
@@ -16,7 +16,7 @@ def majority(known: Known, seed: int) -> TableScorer:
         seed: nothing is drawn.
 
     Example:
-        >>> from groundup.apps.grn.expression import Expression
+        >>> from groundup.apps.grn.data.expression import Expression
         >>> known = Known.of_all(Expression(np.ones((3, 2), np.float32), "abc", "xy"), [0])
         >>> majority(known, 0).score(np.array([[0, 1], [0, 2]]))
         array([0., 0.])

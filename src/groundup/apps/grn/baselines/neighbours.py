@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..problem import Known
+from ..task.problem import Known
 from .table import TableScorer
 
 BLOCK = 1024
@@ -30,7 +30,7 @@ def neighbours(known: Known, seed: int, *, count: int = 10) -> TableScorer:
         count: of neighbours.
 
     Example:
-        >>> from groundup.apps.grn.expression import Expression
+        >>> from groundup.apps.grn.data.expression import Expression
         >>> values = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0.1], [0.1, 0, 1]], np.float32)
         >>> known = Known.of_all(Expression(values, "abcd", "xyz"), [0, 1])
         >>> known.edges[0, 1] = known.edges[1, 3] = True

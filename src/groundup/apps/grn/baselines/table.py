@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..expression import GRNError
-from ..problem import Known, Method, Pairs
+from ..errors import GRNError
+from ..task.problem import Known, Method, Pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +49,8 @@ def given(scores: NDArray[np.float64]) -> Method:
         GRNError: when the method is run, if the problem has another number of TFs or genes.
 
     Example:
-        >>> from groundup.apps.grn.evaluate import evaluate
-        >>> from groundup.apps.grn.examples import example_problem
+        >>> from groundup.apps.grn.evaluation.evaluate import evaluate
+        >>> from groundup.apps.grn.task.examples import example_problem
         >>> problem = example_problem()
         >>> methods = {"theirs": given(problem.edges.astype(float))}
         >>> float(evaluate(problem, methods, "gene", seeds=1).values("theirs", "auroc")[0])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..problem import Known, Pairs
+from ..task.problem import Known, Pairs
 from ..unsupervised import importances
 
 
@@ -38,7 +38,7 @@ def trees(known: Known, seed: int) -> _Trees:
         GRNError: when scores are asked for, if there are fewer than five samples.
 
     Example:
-        >>> from groundup.apps.grn.expression import Expression
+        >>> from groundup.apps.grn.data.expression import Expression
         >>> values = np.random.default_rng(0).normal(size=(4, 40)).astype(np.float32)
         >>> values[3] += 2 * values[1]
         >>> names = [str(number) for number in range(40)]

@@ -7,8 +7,8 @@ from .ensemble import Ensemble
 from .expression_two_tower import ExpressionTwoTower
 from .losses import InBatch, info_nce
 from .optimised import Optimised
-from .own import RegulonTowers
 from .paired import PairedEarly, PairedLate
+from .regulon import RegulonTowers
 from .two_tower import TwoTower
 
 __all__ = [

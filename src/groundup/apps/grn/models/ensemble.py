@@ -15,8 +15,8 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..expression import GRNError
-from ..problem import Pairs
+from ..errors import GRNError
+from ..task.problem import Pairs
 
 
 class Member(Protocol):

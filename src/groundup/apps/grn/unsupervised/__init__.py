@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..expression import Expression, GRNError, repeats
-from ..problem import Known
+from ..data.expression import Expression, repeats
+from ..errors import GRNError
+from ..task.problem import Known
 from .clr import clr
 from .pearson import correlations
 from .trees import importances

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..problem import Known
+from ..task.problem import Known
 from .pearson import correlations
 
 _MOST = 1 - 1e-7
@@ -36,7 +36,7 @@ def clr(known: Known) -> NDArray[np.float64]:
         returns: (TFs, genes), from 0 on.
 
     Example:
-        >>> from groundup.apps.grn.expression import Expression
+        >>> from groundup.apps.grn.data.expression import Expression
         >>> values = np.random.default_rng(0).normal(size=(30, 50)).astype(np.float32)
         >>> values[7] += 2 * values[0]
         >>> names = [str(number) for number in range(50)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..problem import Known
+from ..task.problem import Known
 
 
 def correlations(known: Known) -> NDArray[np.float32]:
@@ -23,7 +23,7 @@ def correlations(known: Known) -> NDArray[np.float32]:
         returns: (TFs, genes), from -1 to 1.
 
     Example:
-        >>> from groundup.apps.grn.expression import Expression
+        >>> from groundup.apps.grn.data.expression import Expression
         >>> values = np.array([[1, 2, 3], [6, 4, 2], [5, 5, 5]], np.float32)
         >>> correlations(Known.of_all(Expression(values, "abc", "xyz"), [0])).tolist()
         [[0.0, -1.0, 0.0]]

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..expression import GRNError
-from ..problem import Known
+from ..errors import GRNError
+from ..task.problem import Known
 
 RATE = 0.01
 TREES = 5000
@@ -59,7 +59,7 @@ def importances(
         GRNError: there are fewer than five samples.
 
     Example:
-        >>> from groundup.apps.grn.expression import Expression
+        >>> from groundup.apps.grn.data.expression import Expression
         >>> values = np.random.default_rng(0).normal(size=(4, 20)).astype(np.float32)
         >>> values[3] += 2 * values[1]
         >>> names = [str(number) for number in range(20)]

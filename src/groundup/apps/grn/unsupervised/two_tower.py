@@ -16,10 +16,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..predict import Progress, score_blocks
-from ..problem import Known
-from ..recipes import Recipe
-from ..train import train
+from ..task.problem import Known
+from ..training.predict import Progress, score_blocks
+from ..training.recipes import Recipe
+from ..training.train import train
 from .clr import clr
 
 PER_TF = 15
@@ -43,7 +43,7 @@ def two_tower(known: Known, seed: int = 0, progress: Progress | None = None) -> 
         returns: (TFs, genes), from 0 on; 0 for a TF with itself.
 
     Example:
-        >>> from groundup.apps.grn.examples import example_problem
+        >>> from groundup.apps.grn.task.examples import example_problem
         >>> problem = example_problem()
         >>> two_tower(Known.of_all(problem.expression, problem.tfs)).shape
         (12, 80)

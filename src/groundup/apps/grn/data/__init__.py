@@ -1,0 +1,1 @@
+"""What a user brings: expression, edges that are known, names; and data sets with a licence."""

@@ -1,0 +1,1 @@
+"""What scores are worth: metrics, intervals, tests, figures, a report and its verdict."""

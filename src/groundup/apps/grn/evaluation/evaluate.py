@@ -1,0 +1,120 @@
+"""Ask methods the same questions, seed by seed.
+
+For each seed the pairs are split and the unlabelled ones drawn; a method is given what is left to
+see of the problem, and scores the validation and the test pairs. Each pair of a method and a seed
+is a run of its own, which a folder keeps, so that an evaluation goes on where it was ended.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import GRNError
+from ..task.negatives import Negatives
+from ..task.problem import Method, Problem
+from ..task.questions import Questions, draw_questions
+from ..task.splits import Kind
+from .measure import measure
+from .record import Record
+from .results import Asked, Evaluation, Protocol, Run
+
+Progress = Callable[[int, int, str], None]
+
+_NAME = re.compile(r"[\w.+-]+")
+
+
+def evaluate(
+    problem: Problem,
+    methods: Mapping[str, Method],
+    kind: Kind,
+    negatives: Negatives = "matched",
+    seeds: int | Sequence[int] = 5,
+    *,
+    ratio: float = 1.0,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure methods.
+
+    Args:
+        problem: all that is known; methods see but the part that is not asked about.
+        methods: by name. A folder knows them by their names alone: one with other settings needs
+            another name.
+        kind: what is held out.
+        negatives: how unlabelled pairs are drawn, for validation and test alike.
+        seeds: how many, from 0 on, or which; each is another split, other unlabelled pairs and
+            another seed of the methods.
+        ratio: unlabelled pairs for each edge; without meaning for ``all``.
+        folder: keeps runs; those that it has are not made again.
+        progress: called with runs done, runs in all, and the run that comes.
+
+    Returns:
+        Runs of these methods and seeds.
+
+    Raises:
+        GRNError: no method or seed, a name that cannot name a file, a folder of another protocol,
+            or scores that are not finite.
+        ValueError: as `split_pairs` and `draw_unlabelled`.
+
+    Example:
+        >>> from groundup.apps.grn.baselines import degree
+        >>> from groundup.apps.grn.task.examples import example_problem
+        >>> found = evaluate(example_problem(), {"degree": degree}, "gene", "matched", seeds=1)
+        >>> print(found.title())
+        held out by gene, matched unlabelled pairs, 1 seed; 174 edges, 12 TFs, 80 genes, 30 samples
+    """
+    wanted = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
+    if not methods or not wanted:
+        raise GRNError(f"{len(methods)} methods and {len(wanted)} seeds, expected at least one")
+    if wrong := [name for name in methods if not _NAME.fullmatch(name)]:
+        raise GRNError(
+            f"method {wrong[0]!r}: expected a name of letters, digits, dots, plus, minus and "
+            "underscores, since it names a file"
+        )
+    protocol = Protocol.of(problem, kind, negatives, ratio)
+    record = None if folder is None else Record.open(folder, protocol, problem.tf_names)
+    asked: dict[int, Asked] = {}
+    found: dict[tuple[str, int], Run] = {}
+    total = len(wanted) * len(methods)
+    for seed in wanted:
+        questions = draw_questions(problem, kind, negatives, seed, ratio=ratio)
+        asked[seed] = Asked(questions.test, questions.test_labels)
+        if record is not None:
+            record.keep_asked(seed, asked[seed])
+        for name, method in methods.items():
+            run = None if record is None else record.read_run(name, seed)
+            if run is None:
+                if progress is not None:
+                    progress(len(found), total, f"{name}, seed {seed}")
+                run = _run(problem, questions, name, method)
+                if record is not None:
+                    record.write_run(run)
+            found[name, seed] = run
+    if progress is not None:
+        progress(total, total, "evaluated")
+    ordered = {(name, seed): found[name, seed] for name in methods for seed in wanted}
+    return Evaluation(protocol, problem.tf_names, asked, ordered)
+
+
+def _run(problem: Problem, questions: Questions, name: str, method: Method) -> Run:
+    scorer = method(problem.known(questions.split), questions.seed)
+    scores = []
+    for pairs in (questions.validation, questions.test):
+        given = np.asarray(scorer.score(pairs), np.float64)
+        if given.shape != (len(pairs),):
+            raise GRNError(
+                f"{name}, seed {questions.seed}: scores of shape {given.shape} for {len(pairs):,} "
+                "pairs, expected one for each"
+            )
+        if not np.isfinite(given).all():
+            raise GRNError(
+                f"{name}, seed {questions.seed}: {np.count_nonzero(~np.isfinite(given)):,} of "
+                f"{len(pairs):,} scores are NaN or infinite"
+            )
+        scores.append(given)
+    metrics, probabilities = measure(questions, *scores)
+    return Run(name, questions.seed, scores[1], probabilities, metrics)

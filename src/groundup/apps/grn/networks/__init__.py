@@ -1,0 +1,1 @@
+"""A network that was inferred: edges with importance, and the formats others read."""

@@ -1,0 +1,1 @@
+"""Settings searched on validation, and what each technique adds."""
