@@ -117,15 +117,15 @@ def as_markdown(rows: list[Comparison], peer: str) -> str:
     return markdown_table(head, body)
 
 
-def write_section(name: str, text: str) -> None:
-    """Put a text into the page on performance, in place of what stood under that name, or below."""
+def write_section(name: str, text: str, document: Path = DOCUMENT) -> None:
+    """Put a text into a page, in place of what stood under that name, or below."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    page = DOCUMENT.read_text(encoding="utf-8")
+    page = document.read_text(encoding="utf-8")
     before, found, rest = page.partition(begin)
     after = rest.partition(end)[2] if found else "\n"
     before = before if found else f"{before.rstrip()}\n\n"
-    DOCUMENT.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
-    print(f"\nwritten to {DOCUMENT}")
+    document.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
+    print(f"\nwritten to {document}")
 
 
 def processor() -> str:

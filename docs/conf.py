@@ -51,6 +51,8 @@ nitpick_ignore_regex = [
     ("py:class", r"(?!groundup\.).*"),
     ("py:class", r"groundup\.\w+\.(?!functional|lr_scheduler)\w+\.\w+"),
     ("py:class", r"groundup\.engine\.compiler\..*"),
+    ("py:class", r"groundup\.apps\.grn\.\w+\.\w+\.\w+"),
+    ("py:exc", "GRNError"),
 ]
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

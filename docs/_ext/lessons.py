@@ -2,7 +2,8 @@
 
 Before a build, ``course/NAME.md`` is written for every experiment of groundup; nothing about an
 experiment stands in the documentation itself. Two directives serve these pages: ``lessons`` is the
-list of them, ``result-figure`` puts a figure of ``results/`` into the page, in its colours.
+list of them, ``result-figure`` puts a figure of ``results/`` into the page, in its colours. Another
+one, ``verdicts``, is for pages on a subject: it puts the claims of an experiment there.
 """
 
 from __future__ import annotations
@@ -218,6 +219,35 @@ class Lessons(SphinxDirective):
         return self.parse_text_to_nodes(listing(own(entries()), results_page.read(results)))
 
 
+def verdicts(name: str, records: Mapping[str, Record]) -> str:
+    """What became of the claims of an experiment, as Markdown.
+
+    Args:
+        name: of the experiment.
+        records: of the last verification of each.
+    """
+    record = records.get(name)
+    if record is None:
+        return f"Not measured yet: `groundup verify {name}`.\n"
+    seeds = len(record["seeds"])
+    return (
+        f"{results_page.claims(record)}\n\n`groundup verify {name}`, {seeds} seeds; "
+        f"[how verdicts are found](results.md), [the experiment](course/{name}.md).\n"
+    )
+
+
+class Verdicts(SphinxDirective):
+    """``{verdicts} documents``: the claims of an experiment, beside what was measured."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Make it."""
+        results = Path(self.env.srcdir) / "results.md"
+        self.env.note_dependency(str(results.with_suffix(".json")))
+        return self.parse_text_to_nodes(verdicts(self.arguments[0], results_page.read(results)))
+
+
 class ResultFigure(SphinxDirective):
     """``{result-figure} digits/learning-1.svg``: a figure of a verification, with its caption."""
 
@@ -295,6 +325,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Make the pages before they are read."""
     app.add_directive("lessons", Lessons)
     app.add_directive("result-figure", ResultFigure)
+    app.add_directive("verdicts", Verdicts)
     app.connect("builder-inited", write_pages)
     app.connect("source-read", link_results)
     app.connect("doctree-read", mark_verdicts)

@@ -145,6 +145,7 @@ def test_settings_are_searched_and_then_evaluated(groundup, files):
 
 
 def test_a_search_never_scores_test_pairs(files):
+    from groundup.apps.grn.task.questions import draw_questions
     from groundup.apps.grn.task.splits import VALIDATION
     from groundup.apps.grn.training.recipes import Recipe
     from groundup.apps.grn.tuning import search as module
@@ -161,7 +162,7 @@ def test_a_search_never_scores_test_pairs(files):
         module.search(problem, "expression", recipe=Recipe(epochs=1), trials=2, seeds=2)
     assert len(seen) == 4
     for seed, pairs in zip((0, 1, 0, 1), seen, strict=True):
-        split = module.draw_questions(problem, "gene", "matched", seed).split
+        split = draw_questions(problem, "gene", "matched", seed).split
         assert (split.parts[tuple(pairs.T)] == VALIDATION).all()
 
 
@@ -184,6 +185,25 @@ def test_what_is_asked_for_wrongly(groundup, files, words, code, told):
     assert done.exit_code == code, done.stderr + done.stdout
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# What a split refuses leaves nothing behind, not even a folder with a protocol in it.
+@pytest.mark.parametrize("command", ["evaluate", "ablate", "sweep"])
+@pytest.mark.parametrize("asked", [("--split", "tf"), ("--split", "gene", "--negatives", "all")])
+def test_what_cannot_be_asked_leaves_no_folder(groundup, files, command, asked):
+    lines = (files / "net.tsv").read_text().splitlines()
+    if "tf" in asked:  # two TFs: one part has none
+        kept = [line for line in lines[1:] if line.split("\t")[0] in ("gene0", "gene1")]
+        told = "split by tf: no edge of"
+    else:  # every pair is an edge
+        kept = [f"gene{tf}\tgene{gene}\t1" for tf in range(3) for gene in range(80)]
+        told = "every pair of this part is an edge"
+    (files / "net.tsv").write_text("\n".join([lines[0], *kept]) + "\n")
+    words = () if command == "evaluate" else SMALL
+    done = groundup("grn", command, *FILES, *asked, *words, "--folder", "here")
+    assert done.exit_code == 1
+    assert told in done.stderr
+    assert not (files / "here").exists()
 
 
 def test_ctrl_c_says_what_is_kept(groundup, files, monkeypatch):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from tests.cli.grn_files import posed, write_files
 
+from groundup.apps.grn.errors import GRNError
 from groundup.apps.grn.networks.export import FORMATS
-from groundup.apps.grn.unsupervised import infer
+from groundup.apps.grn.unsupervised import infer, trees
+from groundup.apps.grn.unsupervised.kept import Kept
 
 pytest.importorskip("pandas")
 
@@ -75,6 +77,55 @@ def test_trees(groundup, files):
     done = groundup("grn", "infer", "--expression", "x.tsv", *words)
     assert done.exit_code == 0, done.stderr
     assert rows(files / "edges.tsv")[0] == ["TF", "target", "importance"]
+
+
+# R13.5: trees take long, so what is done is kept, and gone on with to the same bits.
+def test_trees_that_are_stopped_go_on(groundup, files, monkeypatch):
+    (files / "x.tsv").write_text("\n".join((files / "x.tsv").read_text().splitlines()[:9]) + "\n")
+    (files / "two.txt").write_text("gene0\ngene1\n")
+    monkeypatch.setattr(trees, "_AT_ONCE", 60)  # two genes at a time
+    grown, made = [], trees._boosted
+
+    def stopping(x, y, own, seed):
+        if len(grown) == 2:
+            grown.append(0)
+            raise KeyboardInterrupt
+        grown.append(len(y))
+        return made(x, y, own, seed)
+
+    words = ("grn", "infer", "--expression", "x.tsv", "--tfs", "two.txt", "--no-transpose")
+    words += ("--method", "trees")
+    whole = groundup(*words, "-o", "whole.tsv")
+    assert whole.exit_code == 0, whole.stderr
+    monkeypatch.setattr(trees, "_boosted", stopping)
+    stopped = groundup(*words, "-o", "parts.tsv")
+    assert stopped.exit_code == 130
+    assert "is kept in parts.tsv.parts. Go on with the same command" in stopped.stderr
+    assert not (files / "parts.tsv").exists()
+    other = groundup(*words, "-o", "parts.tsv", "--seed", "1")
+    assert other.exit_code == 1
+    assert "another inference (seed differ)" in other.stderr
+    done = groundup(*words, "-o", "parts.tsv")
+    assert done.exit_code == 0, done.stderr
+    assert grown == [2, 2, 0, 2, 2]
+    assert (files / "parts.tsv").read_bytes() == (files / "whole.tsv").read_bytes()
+    assert not (files / "parts.tsv.parts").exists()
+
+
+def test_a_folder_that_keeps_something_else_is_named(tmp_path):
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(GRNError, match="a folder with other files"):
+        Kept(tmp_path, {"seed": 0})
+    Kept(tmp_path / "k", {"seed": 0})
+    for content in ("{", "[]"):
+        (tmp_path / "k" / "about.json").write_text(content)
+        with pytest.raises(GRNError, match=r"about\.json: cannot be read.*remove the folder"):
+            Kept(tmp_path / "k", {"seed": 0})
+    (tmp_path / "k" / "about.json").unlink()
+    Kept(tmp_path / "k", {"seed": 0})
+    (tmp_path / "k" / "scores-000000.safetensors").write_bytes(b"no")
+    with pytest.raises(GRNError, match="remove the file, and it is made again"):
+        list(Kept(tmp_path / "k", {"seed": 0}).read())
 
 
 @pytest.mark.parametrize(

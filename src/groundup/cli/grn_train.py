@@ -22,13 +22,16 @@ from .messages import Stopped, grid, output, print_json, shown, usage
 if TYPE_CHECKING:
     from ..apps.grn.data.expression import Expression
     from ..apps.grn.models import Ensemble
+    from ..apps.grn.training.combined import Combined
     from ..apps.grn.training.recipes import Recipe
     from ..apps.grn.training.trained import Trained
 
 TRAINING = "training"
 """The folder, in that of the model, which keeps where training is."""
 
-Model = Annotated[str, typer.Option(metavar="NAME", help="Of `groundup grn models`, or ensemble.")]
+Model = Annotated[
+    str, typer.Option(metavar="NAME", help="Of `groundup grn models`, ensemble, or combined.")
+]
 RecipeFile = Annotated[
     Path | None,
     typer.Option(
@@ -53,7 +56,11 @@ Seed = Annotated[
 
 
 def recipe_of(
-    model: str, file: Path | None, settings: list[str] | None, epochs: int | None = None
+    model: str,
+    file: Path | None,
+    settings: list[str] | None,
+    epochs: int | None = None,
+    start: Recipe | None = None,
 ) -> tuple[str, Recipe]:
     """The model and recipe that the options of a command say.
 
@@ -66,11 +73,11 @@ def recipe_of(
     from ..apps.grn.training.recipes import PLANS
     from ..apps.grn.tuning.settings import load_recipe, with_settings
 
-    start = None
     if file is not None:
         model, start = load_recipe(file)
     if model not in PLANS:
-        raise usage(f"--model {model!r}: expected one of {', '.join([*PLANS, 'ensemble'])}")
+        known = ", ".join([*PLANS, "ensemble", "combined"])
+        raise usage(f"--model {model!r}: expected one of {known}")
     given: dict[str, Any] = {}
     for text in settings or []:
         name, equals, value = text.partition("=")
@@ -108,7 +115,7 @@ def train(
         typer.Option(
             parser=whole_number(1),
             metavar="N",
-            help="Of an ensemble, which knows how sure it is; 5 of --model ensemble.",
+            help="Of an ensemble, which knows how sure it is; 5 of --model ensemble or combined.",
             show_default="1",
         ),
     ] = None,
@@ -132,23 +139,26 @@ def train(
     are learned from but a part for validation; `grn evaluate` tells how good such a model is.
     Ctrl-C loses nothing: the same command goes on where it was. The last line is the folder.
     """
+    from ..apps.grn.training.combined import TOWERS
     from ..apps.grn.training.final import train_for_use
     from ..apps.grn.training.saved import save_trained
     from ..apps.grn.training.train import MEMBERS
 
     if hold_out not in (None, "edge", "gene", "group", "tf"):
         raise usage(f"--hold-out {hold_out!r}: expected one of edge, gene, group, tf")
-    if model == "ensemble":
+    name, start = model, None
+    if model in ("ensemble", "combined"):
         model, members = "regulon", members or MEMBERS
+        start = TOWERS if name == "combined" else None
     count = members or 1
-    model, recipe = recipe_of(model, recipe_file, set_, epochs)
+    model, recipe = recipe_of(model, recipe_file, set_, epochs, start)
     _usable(out, count, restart)
     problem, names = inputs.pose()
     try:
         with Steps() as steps:
             trained = train_for_use(
                 problem,
-                model,
+                name if name == "combined" else model,
                 recipe,
                 seed,
                 kind=hold_out,  # type: ignore[arg-type]  # it is one of them
@@ -168,7 +178,7 @@ def train(
         print_json(
             {
                 "folder": str(out),
-                "model": model,
+                "model": name if name == "combined" else model,
                 "members": count,
                 "seed": seed,
                 "recipe": asdict(recipe),
@@ -202,13 +212,16 @@ def _usable(out: Path, members: int, restart: bool) -> None:
             raise usage(f"{out} has a training of {there}; name another folder, or --restart")
 
 
-def _members(trained: Trained | Ensemble[Trained]) -> Sequence[Trained]:
-    from ..apps.grn.models import Ensemble
+def _members(trained: Trained | Ensemble[Trained] | Combined) -> Sequence[Trained]:
+    from ..apps.grn.training.combined import Combined
+    from ..apps.grn.training.trained import Trained
 
-    return trained.members if isinstance(trained, Ensemble) else (trained,)
+    if isinstance(trained, Combined):
+        return trained.towers.members
+    return (trained,) if isinstance(trained, Trained) else trained.members
 
 
-def _validation(trained: Trained | Ensemble[Trained]) -> list[float]:
+def _validation(trained: Trained | Ensemble[Trained] | Combined) -> list[float]:
     """The best AUROC on validation of each member."""
     columns = [member.history.get("validation_auroc", ()) for member in _members(trained)]
     found = [[value for value in column if not math.isnan(value)] for column in columns]
@@ -258,9 +271,11 @@ def _content(model: Path) -> Mapping[str, Any]:
 
     Nothing if it is damaged, which is told when it is loaded.
     """
-    for place in (model, model / "member-0"):
+    for place in (model, model / "member-0", model / "towers" / "member-0"):
         try:
             content = json_.loads((place / "model.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
         except (OSError, ValueError):
             return {}
         if isinstance(content, dict) and isinstance(content.get("preprocessing"), dict):

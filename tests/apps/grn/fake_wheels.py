@@ -23,7 +23,7 @@ GENE_TABLE = "\n".join(
         "b0005,5,hns,hns",
         "b0006,6,insA,nan",
         "b0007,7,insA,nan",
-        *(f"{locus},9,tar{n},op{n // 2}" for n, locus in enumerate(TARGETS)),
+        *(f"{locus},{9 + n},tar{n},op{n // 2}" for n, locus in enumerate(TARGETS)),
     ]
 )
 LOCI = [f"b000{n}" for n in range(1, 8)] + TARGETS
@@ -71,6 +71,7 @@ def bacteria(tmp_path, monkeypatch) -> Path:
             {
                 "gene_name": {locus: f"gene{n}" for n, locus in enumerate(LOCI)},
                 "operon": {locus: "a->b" if n < 3 else None for n, locus in enumerate(LOCI)},
+                "start": {locus: 1000 - n if n else None for n, locus in enumerate(LOCI)},
             }
         ),
         "trn": json.dumps(

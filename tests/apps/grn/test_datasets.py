@@ -9,7 +9,8 @@ import pytest
 from tests.apps.grn.fake_wheels import ask_for, bacteria, written
 
 from groundup.apps.grn.data import datasets as module
-from groundup.apps.grn.data.datasets import get, groups, load_dataset, verify
+from groundup.apps.grn.data.blood import FILE
+from groundup.apps.grn.data.datasets import gene_table, get, load_dataset, verify
 from groundup.apps.grn.errors import GRNError
 from groundup.apps.grn.task.problem import pose
 
@@ -38,6 +39,7 @@ def test_ecoli_with_complexes_led_to_genes(wheel, tmp_path):
     assert {tf for tf, _, _ in edges} == {"ihfA", "hns", "flhD"}  # one gene for a complex
     assert found.groups[2:4] == ["flhDC", "flhDC"]
     assert found.groups[5] == ""
+    assert found.places[:5] == [0, 1, 2, 3, 4]
     assert found.about["left_out"] == {"FMN": 1}
     assert found.about["counts"]["rows"] == 16
     assert found.about["counts"]["usable_edges"] == 15
@@ -52,6 +54,7 @@ def test_bsubtilis(wheel, tmp_path):
     assert list(found.prior.tfs) == ["gene1", "gene1"]
     assert found.prior.signs.tolist() == [1, 0]
     assert found.groups[:4] == ["a->b", "a->b", "a->b", ""]
+    assert found.places[:2] + found.places[-2:] == [-1, 17, 1, 0]
     assert found.about["left_out"] == {"T-box": 1}
 
 
@@ -142,13 +145,35 @@ def test_human_priors(tmp_path, monkeypatch):
     assert collectri == {("MYC", "TERT", 1), ("TP53", "CDKN1A", 1), ("SP1", "VEGFA", 0)}
     assert about["left_out"] == {"edges of complexes": 1}
     assert about["counts"] == {"rows": 4, "edges": 3, "tfs": 3}
-    assert edges("dorothea")[0] == {("E2F1", "MYB", -1), ("SP1", "VEGFA", 0)}
+    dorothea, about = edges("dorothea")
+    assert dorothea == {("E2F1", "MYB", -1), ("SP1", "VEGFA", 0)}
+    assert about["left_out"] == {}  # it has no complexes
     assert edges("trrust")[0] == {("TP53", "CDKN1A", 1)}
 
 
-def test_groups_of_genes(tmp_path):
+def test_cells_as_they_are(tmp_path, monkeypatch):
+    h5py = pytest.importorskip("h5py")
+    cells = io.BytesIO()
+    with h5py.File(cells, "w") as file:
+        file["X"] = np.ones((4, 3), np.float32)
+    path = tmp_path / "scanpy-1.0-py3-none-any.whl"
+    found = written(path, "scanpy", {FILE: cells.getvalue(), "scanpy/__init__.py": b"raise Exit"})
+    ask_for(found, "cells", monkeypatch)
+    place = get("pbmc68k", tmp_path, wheel=path)
+    assert sorted(p.name for p in place.iterdir()) == ["about.json", "cells.h5ad"]
+    assert (place / "cells.h5ad").read_bytes() == cells.getvalue()
+    assert verify(place)["counts"] == {"genes": 3, "samples": 4}
+    assert "too few to evaluate" in verify(place)["title"]
+    with pytest.raises(GRNError, match=r"pbmc68k: cells without a prior; give .*cells\.h5ad"):
+        load_dataset(place)
+
+
+def test_groups_and_places_of_genes(tmp_path):
+    (tmp_path / "g.tsv").write_text("gene\tgroup\tplace\na\tx\tten\n")
+    with pytest.raises(GRNError, match="gene a has the place 'ten', expected a whole number"):
+        gene_table(tmp_path / "g.tsv")
     (tmp_path / "g.tsv").write_text("locus\toperon\nb1\tx\n")
     with pytest.raises(GRNError, match="expected columns called gene and operon"):
-        groups(tmp_path / "g.tsv")
+        gene_table(tmp_path / "g.tsv")
     with pytest.raises(GRNError, match="cannot be read"):
-        groups(tmp_path / "none.tsv")
+        gene_table(tmp_path / "none.tsv")

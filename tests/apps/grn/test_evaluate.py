@@ -15,10 +15,14 @@ from groundup.apps.grn.evaluation.evaluate import evaluate
 from groundup.apps.grn.evaluation.measure import METRICS
 from groundup.apps.grn.evaluation.metrics import auprc, auroc
 from groundup.apps.grn.evaluation.record import Record
+from groundup.apps.grn.progress import listener
 from groundup.apps.grn.task.examples import example_problem
-from groundup.apps.grn.task.problem import Known, Method
+from groundup.apps.grn.task.problem import Known, Method, Scorer
 from groundup.apps.grn.task.questions import draw_questions
 from groundup.apps.grn.task.splits import KINDS, TEST, VALIDATION
+from groundup.apps.grn.training.train import train_ensemble
+
+from .planted import quick
 
 PROBLEM = example_problem(4)
 LARGER = example_problem(4, tfs=24, genes=150)
@@ -101,7 +105,8 @@ def test_runs_that_are_kept_are_not_made_again(tmp_path: Path) -> None:
         progress=lambda *words: told.append(words),
     )
     assert [what for _, _, what in told] == ["clr, seed 0", "clr, seed 1", "evaluated"]
-    assert told[-1][:2] == (8, 8)
+    assert [done for done, _, _ in told] == [3000, 7000, 8000]
+    assert {of for _, of, _ in told} == {8000}
     for key, run in first.runs.items():
         assert again.runs[key].scores.tobytes() == run.scores.tobytes()
         assert again.runs[key].metrics == run.metrics
@@ -194,3 +199,22 @@ def test_isotonic_is_scipys() -> None:
     assert found(levels).sum() > 0
     assert (np.diff(found(np.linspace(-5, 70, 300))) >= 0).all()
     assert found(scores).mean() == pytest.approx(labels.mean()), "its mean is the prevalence"
+
+
+def test_long_methods_are_heard_while_they_run() -> None:
+    told: list[tuple[int, int, str]] = []
+
+    def quickly(known: Known, seed: int) -> Scorer:
+        return train_ensemble(known, "expression", quick("expression", epochs=2), seed, 2)
+
+    methods = {"trees": BASELINES["trees"], "two": quickly}
+    evaluate(PROBLEM, methods, "gene", seeds=1, progress=lambda *words: told.append(words))
+    assert listener() is None
+    done = [done for done, _, _ in told]
+    assert done == sorted(done)
+    assert set(done) > {0, 1000, 2000}
+    for low, what in ((0, "trees, seed 0"), (1000, "two, seed 0")):
+        within = [d for d, _, name in told if name == what]
+        assert within[0] == low
+        assert within[-1] == low + 1000
+    assert 1500 in done  # the first of two members is trained

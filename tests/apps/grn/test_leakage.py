@@ -24,8 +24,9 @@ from groundup.apps.grn.task.splits import (
     Split,
     split_pairs,
 )
+from groundup.apps.grn.training.methods import method as model
 from groundup.apps.grn.training.recipes import PLANS
-from groundup.apps.grn.training.train import method as model, train_ensemble
+from groundup.apps.grn.training.train import train_ensemble
 
 PROBLEM = example_problem(1, tfs=10, genes=40, samples=12)
 

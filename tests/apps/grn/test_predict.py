@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from groundup.apps.grn.training import predict as predicting, trained as scoring
+from groundup.apps.grn.training import blocks, trained as scoring
 from groundup.apps.grn.training.predict import predict
 from groundup.apps.grn.training.train import train, train_ensemble
 from groundup.apps.grn.training.trained import Trained
@@ -23,7 +23,7 @@ def made(name: str) -> Trained:
 @pytest.mark.parametrize("name", ["regulon", "embedding", "cross-encoder"])
 def test_blocks_agree_with_pairs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = made(name).score(EVERY).reshape(12, 80)
-    for module in (scoring, predicting):
+    for module in (scoring, blocks):
         monkeypatch.setattr(module, "BLOCK", 36)  # 80 genes: blocks of 36, or of 36 pairs
     monkeypatch.setattr(scoring, "WORTH", 10**9)
     trained = made(name)

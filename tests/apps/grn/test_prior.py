@@ -68,7 +68,7 @@ def test_written_and_read_again(tmp_path):
         ("#\nTF\ttarget\nfur\tentA\n \tb\n", "line 4 has no name"),
         ("TF\ttarget\tsign\nfur\tentA\tup\n", "the sign 'up' is not understood"),
         ("TF\ttarget\na\tb\na\tb\tc\td\n", "cannot be read as a table"),
-        (b"TF\ttarget\n\xff\tb\n", "cannot be read as"),
+        (b"TF\ttarget\n\xff\tb\n", "not text in UTF-8; expected edges"),
     ],
 )
 def test_bad_priors_are_refused(tmp_path, content, words):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from groundup import viz
 from groundup.apps.grn.baselines import clr, degree, majority, neighbours
 from groundup.apps.grn.evaluation import figures
 from groundup.apps.grn.evaluation.evaluate import evaluate
@@ -159,3 +161,32 @@ def test_by_tf_needs_a_tf_with_edges() -> None:
     )
     with pytest.raises(ValueError, match="no TF has 5 edges"):
         figures.by_tf(found, "degree")
+
+
+def test_the_report_says_what_methods_are_that_are_known_here() -> None:
+    mine = evaluate(PROBLEM, {"clr": clr, "mine": degree}, "gene", "matched", seeds=1)
+    html = report(mine, resamples=50).to_html()
+    told = html.partition("What it is")[2].partition("</table>")[0]
+    assert "how their mutual information stands out" in told
+    assert "mine" not in told
+    alone = evaluate(PROBLEM, {"mine": degree}, "gene", "matched", seeds=1)
+    assert "What it is" not in report(alone, resamples=50).to_html()
+
+
+def test_degree_and_the_best_have_the_same_colours_in_every_figure(evaluation: Evaluation) -> None:
+    page = report(evaluation, resamples=50)
+    (curves,) = [blocks for title, blocks in page.sections if title == "Curves"]
+    roc, _, calibration = (plot.figure for plot in curves if isinstance(plot, viz.Plot))
+
+    def colours(figure: Figure | str) -> dict[str, object]:
+        assert isinstance(figure, Figure)
+        return {
+            str(line.get_label()): line.get_color()
+            for line in figure.axes[0].lines
+            if not str(line.get_label()).startswith("_")
+        }
+
+    some = colours(calibration)
+    assert "degree" in some
+    assert len(some) == 2
+    assert some.items() <= colours(roc).items()

@@ -14,9 +14,10 @@ from groundup.apps.grn.task.problem import Known
 from groundup.apps.grn.task.questions import draw_questions
 from groundup.apps.grn.task.splits import TRAIN, VALIDATION
 from groundup.apps.grn.training import train as training
+from groundup.apps.grn.training.methods import METHODS, method
 from groundup.apps.grn.training.pairs import PairBatches, features, validation_pairs
 from groundup.apps.grn.training.recipes import PLANS, Recipe
-from groundup.apps.grn.training.train import METHODS, digest, method, train, train_ensemble
+from groundup.apps.grn.training.train import digest, train, train_ensemble
 from groundup.apps.grn.training.trained import Trained
 
 from .planted import posed, quick
@@ -102,6 +103,26 @@ def test_the_batches_of_info_nce(offered: int) -> None:
     can_be = np.ones(80, bool) if offered else known.edges.any(0)
     assert np.abs(counts[can_be] / steps - 1).max() < 0.2
     assert (counts[~can_be] == 0).all()
+
+
+# R13.4: what an ablation of InfoNCE turns off is off, and nothing else.
+def test_the_batches_of_info_nce_without_a_technique() -> None:
+    _, _, known = posed("edge")
+    usual, open_, plain = (
+        [x.numpy() for x in next(iter(drawn(known, loss="infonce", batch=16, **settings)))]
+        for settings in ({}, {"masked": False}, {"log_q": False})
+    )
+    for one in (open_, plain):
+        assert all((a == b).all() for a, b in zip(one[:4], usual[:4], strict=True))
+    tf, gene = usual[0][:, None], usual[2][None]
+    assert (open_[5] == ~known.allowed[tf, gene]).all()
+    assert (usual[5] == (open_[5] | known.edges[tf, gene])).all()
+    assert (usual[5] != open_[5]).any()
+    assert not known.validation_edges[tf, gene][~open_[5]].any()
+    assert (open_[4] == usual[4]).all()
+    assert usual[4].any()
+    assert not plain[4].any()
+    assert (plain[5] == usual[5]).all()
 
 
 # ------------------------------------------------------------------------------ the same bits
@@ -221,7 +242,8 @@ def test_it_learns_what_is_planted(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, split, known = posed("gene")
     questions = draw_questions(problem, "gene", "matched", 0)
     assert (questions.split.parts == split.parts).all()
-    recipe = quick("regulon", epochs=40, learning_rate=0.01, options={"width": 16, "hidden": 32})
+    options = {"width": 16, "hidden": 32, "input_dropout": 0.2, "dropout": 0.3}
+    recipe = quick("regulon", epochs=40, learning_rate=0.01, options=options)
     trained = train(known, "regulon", recipe)
     assert auroc(questions.test_labels, trained.score(questions.test)) > 0.7
     noise = replace(

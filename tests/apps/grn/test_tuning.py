@@ -46,16 +46,34 @@ def test_each_technique_is_removed_alone() -> None:
     found = variants("optimised")
     assert {"no-focal-loss", "no-momentum", "no-schedule", "no-warm-up", "no-clipping"} < {*found}
     assert {"no-early-stopping", "no-weight-decay", "no-dropout", "no-xavier"} < {*found}
-    whole = asdict(found[WHOLE])
-    for title, recipe in found.items():
-        changed = {key for key, value in asdict(recipe).items() if whole[key] != value}
-        allowed = {"no-schedule": 2}.get(title, 1)
-        assert len(changed) == (0 if title == WHOLE else allowed), title
-        build("optimised", 3, 5, 4, recipe.options)
-    assert "no-infonce" in variants("two-tower")
+    assert {"no-high-rate", "one-layer-fewer"} < {*found}
+    contrasted = {"no-infonce", "no-masking", "no-log-q", "no-temperature"}
+    assert contrasted < {*variants("two-tower")}
+    assert contrasted | {"no-even-offers"} < {*variants("two-tower-mixed")}
+    for name in PLANS:
+        found = variants(name)
+        whole = asdict(found[WHOLE])
+        for title, recipe in found.items():
+            changed = {key for key, value in asdict(recipe).items() if whole[key] != value}
+            several = {"no-schedule": {1, 2}, "no-infonce": {1, 2}}
+            allowed = {0} if title == WHOLE else several.get(title, {1})
+            assert len(changed) in allowed, (name, title)
+            build(name, 3, 5, 4, recipe.options)
+
+
+def test_techniques_that_are_not_there_cannot_be_removed() -> None:
     bare = Recipe(optimizer="sgd", momentum=0, weight_decay=0, patience=None, negatives="uniform")
     none = with_settings("paired-early", {"dropout": 0.0}, bare)
     assert list(variants("paired-early", none)) == [WHOLE]
+
+
+def test_a_recipe_without_a_newer_setting_has_it_as_usual() -> None:
+    old = {key: value for key, value in asdict(Recipe(batch=9)).items() if key != "masked"}
+    assert Recipe(batch=9).differences(old) == []
+    assert Recipe(masked=False).differences(old) == [
+        "masked was True, now False",
+        "batch was 9, now 512",
+    ]
 
 
 @pytest.mark.parametrize("text", ["log:1e-3:1", "uniform:-1:2", "int:2:4", "logint:2:64"])

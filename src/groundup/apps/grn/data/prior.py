@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ....engine.files import write_atomically
 from ..errors import GRNError
-from .extra import extra
+from .extra import UNREADABLE, extra
 
 TF_COLUMNS = ("tf", "source", "regulator", "gene1", "tf_name", "source_genesymbol", "from")
 TARGET_COLUMNS = ("target", "gene", "gene2", "target_gene", "gene_id", "target_genesymbol", "to")
@@ -125,7 +125,7 @@ def read_prior(
             path, sep=mark, header=0 if headed else None, dtype=str, keep_default_na=False,
             skiprows=above,
         )  # fmt: skip
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
+    except (pd.errors.ParserError, UnicodeDecodeError, *UNREADABLE) as error:
         raise GRNError(f"{path}: cannot be read as a table: {error}") from error
     if headed:
         table.columns = [str(column).strip() for column in table.columns]
@@ -162,7 +162,9 @@ def _first_line(path: Path, pd: Any) -> tuple[str, int]:
                 above += 1
     except FileNotFoundError:
         raise GRNError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except UnicodeDecodeError as error:
+        raise GRNError(f"{path}: not text in UTF-8; expected edges as TSV or CSV") from error
+    except UNREADABLE as error:
         raise GRNError(f"{path}: cannot be read as text: {error}") from error
     if not first.strip():
         raise GRNError(f"{path}: empty, expected a line for each edge")
@@ -202,7 +204,7 @@ def write_prior(prior: Prior, path: str | os.PathLike[str]) -> None:
 
 
 def _has(columns: Sequence[str]) -> str:
-    return f"it has {', '.join(map(str, columns))}"
+    return f"it has {', '.join(map(str, columns[:8]))}{', ...' * (len(columns) > 8)}"
 
 
 def _column(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..errors import GRNError
+from ..progress import Progress
 from .expression import Duplicates, Expression, joined, repeats
-from .hdf5 import LOOM_GENES, annotations_of, attribute, chosen, elements, opened
+from .hdf5 import LOOM_GENES, annotations_of, attribute, chosen, elements, form, opened
 
 How = Literal["mean", "sum"]
-Progress = Callable[[int, int, str], None]
 
 PART = 2**22
 """Values that are read at once: 16 MiB of float32, and their places."""
@@ -93,15 +93,10 @@ def pseudobulk(
                 f"{', '.join(twice[:3])}; say how to join them: mean, sum or first"
             )
         total = np.zeros((len(states), len(genes)))
-        try:
-            for part, done, of in _parts(matrix, state, "matrix" in file, total):
-                if not np.isfinite(part).all():
-                    raise GRNError(f"{path}: values that are NaN or infinite; remove such cells")
-                say(done, of, "joining cells")
-        except (OSError, ValueError, KeyError) as error:
-            if isinstance(error, GRNError):
-                raise
-            raise GRNError(f"{path}: cannot be read: {error}; it may be damaged") from error
+        for part, done, of in _parts(matrix, state, "matrix" in file, total):
+            if not np.isfinite(part).all():
+                raise GRNError("values that are NaN or infinite; remove such cells")
+            say(done, of, "joining cells")
     return _made(total, genes, states, state, columns, how, duplicates)
 
 
@@ -148,7 +143,7 @@ def _parts(
     matrix: Any, state: NDArray[np.int64], loom: bool, total: NDArray[np.float64]
 ) -> Iterator[tuple[NDArray[Any], int, int]]:
     """Add a matrix to the totals of its states; gives the parts that were added."""
-    kind = str(matrix.attrs.get("encoding-type", "array"))
+    kind, _ = form(matrix)
     cells, genes = len(state), total.shape[1]
     if kind in ("csr_matrix", "csc_matrix"):
         yield from _compressed(matrix, state, total, kind == "csr_matrix")
@@ -178,6 +173,8 @@ def _compressed(
     lines, across = (cells, genes) if by_rows else (genes, cells)
     if len(ends) != lines + 1 or ends[-1] > len(matrix["data"]):
         raise GRNError(f"a compressed matrix of {len(ends) - 1:,} lines, expected {lines:,}")
+    if ends[0] or (np.diff(ends) < 0).any():
+        raise GRNError("a compressed matrix whose lines overlap; it may be damaged")
     start = 0
     while start < lines:
         end = int(np.searchsorted(ends, ends[start] + PART, "right")) - 1

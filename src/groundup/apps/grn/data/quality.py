@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import GRNError
 from .expression import Expression
 from .names import LEAST_EDGES, NameReport, match_names
 from .prior import Prior
@@ -65,6 +66,26 @@ class QualityReport:
     twin_tfs: Sequence[tuple[str, str]]
     notes: Sequence[str]
 
+    def require(self) -> None:
+        """Refuse what nothing can be learned from.
+
+        Raises:
+            GRNError: no gene ever changes, or too little of the prior is measured.
+
+        Example:
+            >>> quality(Expression(np.ones((2, 3), np.float32), ["fur", "entA"], "xyz")).require()
+            Traceback (most recent call last):
+            ...
+            groundup.apps.grn.errors.GRNError: no gene changes over the 3 samples: ...
+        """
+        if len(self.constant_genes) == self.genes:
+            raise GRNError(
+                f"no gene changes over the {self.samples:,} samples: there is nothing to learn "
+                "from; are they the right file and layer?"
+            )
+        if self.names is not None:
+            self.names.require()
+
     def to_json(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
         return asdict(self)
@@ -91,6 +112,8 @@ class QualityReport:
                 f"TFs that are not measured: {_listed(names.missing_tfs)}",
                 f"Targets that are not measured: {_listed(names.missing_targets)}",
             ]
+            if names.idle_tfs:
+                lines.append(f"TFs without a target that is measured: {_listed(names.idle_tfs)}")
             if edges:
                 lines.append(
                     f"Edges of a TF: {edges['least']:g} to {edges['most']:g}, median "
@@ -235,6 +258,7 @@ def _notes(report: QualityReport) -> list[str]:
             "names of the prior that would be found if capitals did not count: "
             + _listed([f"{one} as {other}" for one, other in names.by_case.items()])
         )
+    notes += names.hints()
     if names.usable and names.usable < names.edges / 2:
         notes.append("less than half of the prior is measured: are the names of the same kind?")
     if report.twin_tfs:

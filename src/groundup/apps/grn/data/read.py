@@ -10,7 +10,6 @@ import csv
 import gzip
 import os
 import re
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -21,8 +20,19 @@ from numpy.typing import NDArray
 from ....engine.files import write_atomically
 from ..errors import GRNError
 from .expression import Duplicates, Expression, joined
-from .extra import extra
-from .hdf5 import LOOM_CELLS, LOOM_GENES, annotations_of, attribute, chosen, opened, words
+from .extra import UNREADABLE, extra
+from .hdf5 import (
+    LOOM_CELLS,
+    LOOM_GENES,
+    annotations_of,
+    attribute,
+    chosen,
+    elements,
+    form,
+    matrix,
+    opened,
+    words,
+)
 from .orientation import orientation, turned
 
 MOST_VALUES = 2**31
@@ -150,34 +160,30 @@ def write_expression(expression: Expression, path: str | os.PathLike[str]) -> No
 def _h5ad(
     path: Path, layer: str | None
 ) -> tuple[NDArray[np.float32], list[str], list[str], Mapping[str, Sequence[str]]]:
-    anndata = extra("anndata")
     with opened(path) as file:
         place = chosen(file, layer, path)
-        _fits(*(place.shape if hasattr(place, "shape") else place.attrs["shape"]))
-    with warnings.catch_warnings(action="ignore"):
-        try:
-            data = anndata.read_h5ad(path)
-        except Exception as error:
-            raise GRNError(f"cannot be read as AnnData: {_brief(error)}") from error
-    part = data.raw if layer == "raw" else data
-    matrix = part.X if layer in (None, "raw") else data.layers[layer]
-    if matrix.dtype.kind not in "fiub":
-        raise GRNError(f"the matrix holds {matrix.dtype}, expected numbers")
-    names = list(map(str, part.var_names)), list(map(str, data.obs_names))
-    if hasattr(matrix, "toarray"):
-        values = matrix.astype(np.float32).T.toarray(order="C")
+        _fits(*form(place)[1])
+        genes = elements(file, "raw/var" if layer == "raw" else "var", path).index
+        cells = elements(file, "obs", path)
+        values = matrix(place)
+    if values.shape != (len(cells), len(genes)):
+        raise GRNError(
+            f"a matrix of shape {values.shape} for {len(cells):,} cells and {len(genes):,} genes"
+        )
+    if hasattr(values, "toarray"):
+        values = values.astype(np.float32).T.toarray(order="C")
     else:
-        values = np.ascontiguousarray(matrix.T, np.float32)
-    columns = {str(name): data.obs[name].to_numpy() for name in data.obs.columns}
-    return values, *names, words(columns)
+        values = np.ascontiguousarray(values.T, np.float32)
+    columns = {str(name): cells[name].to_numpy() for name in cells.columns}
+    return values, list(map(str, genes)), list(map(str, cells.index)), words(columns)
 
 
 def _loom(
     path: Path, layer: str | None
 ) -> tuple[NDArray[np.float32], list[str], list[str], Mapping[str, Sequence[str]]]:
     with opened(path) as file:
-        matrix = chosen(file, layer, path)
-        _fits(*matrix.shape)
+        place = chosen(file, layer, path)
+        _fits(*place.shape)
         genes = attribute(file, "row_attrs", LOOM_GENES)
         samples = attribute(file, "col_attrs", LOOM_CELLS)
         if genes is None:
@@ -185,9 +191,9 @@ def _loom(
                 f"no row attribute is called {', '.join(LOOM_GENES[:3])} or the like; it has "
                 f"{', '.join(file.get('row_attrs', ())) or 'none'}"
             )
-        samples = samples or [str(number + 1) for number in range(matrix.shape[1])]
+        samples = samples or [str(number + 1) for number in range(place.shape[1])]
         try:
-            values = np.asarray(matrix[:], np.float32)
+            values = np.asarray(place[:], np.float32)
         except OSError as error:
             raise GRNError(f"cannot be read: {_brief(error)}; it may be truncated") from error
         return values, genes, samples, annotations_of(file, path)
@@ -214,7 +220,7 @@ def _table(
         )  # fmt: skip
     except pandas.errors.EmptyDataError:
         raise GRNError("a line of names, and no line of numbers") from None
-    except (pandas.errors.ParserError, UnicodeDecodeError, EOFError, OSError) as error:
+    except (pandas.errors.ParserError, UnicodeDecodeError, *UNREADABLE) as error:
         raise GRNError(f"cannot be read as a table: {_brief(error)}") from error
     rows = [str(number + 1) for number in range(len(table))]
     if with_names:
@@ -232,7 +238,8 @@ def _table(
     for place, column in enumerate(table.columns):
         if table[column].dtype.kind not in "fiu":
             _numeric(pandas, table[column], rows, header[place])
-    values = table.to_numpy(np.float32)
+    with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
+        values = table.to_numpy(np.float32)
     if with_names:
         found = orientation(
             rows, header, known_genes=known_genes, corner=corner, transpose=transpose
@@ -262,7 +269,7 @@ def _head(path: Path) -> tuple[str, list[str], str, str]:
         raise GRNError(
             f"{kind}; expected a table, or .h5ad or .loom at the end of its name"
         ) from error
-    except (OSError, EOFError) as error:
+    except UNREADABLE as error:
         raise GRNError(f"cannot be read: {_brief(error)}") from error
     if not lines[0].strip():
         raise GRNError("the first line is empty; expected names")
@@ -291,7 +298,10 @@ def _head(path: Path) -> tuple[str, list[str], str, str]:
 def _fields(line: str, mark: str) -> list[str]:
     if len(mark) > 1:
         return line.split()
-    return [word.strip() for word in next(csv.reader([line], delimiter=mark))]
+    try:
+        return [word.strip() for word in next(csv.reader([line], delimiter=mark))]
+    except csv.Error as error:  # a quotation mark that is never closed
+        raise GRNError(f"the line {line[:40]!r} cannot be read: {error}") from error
 
 
 def _number(text: str) -> bool:

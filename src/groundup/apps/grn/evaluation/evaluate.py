@@ -8,28 +8,28 @@ is a run of its own, which a folder keeps, so that an evaluation goes on where i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import GRNError
+from ..progress import SHARES, Progress, listening, share_of
+from ..registry import methods_named
 from ..task.negatives import Negatives
 from ..task.problem import Method, Problem
-from ..task.questions import Questions, draw_questions
+from ..task.questions import Questions, questions_of
 from ..task.splits import Kind
 from .measure import measure
 from .record import Record
 from .results import Asked, Evaluation, Protocol, Run
-
-Progress = Callable[[int, int, str], None]
 
 _NAME = re.compile(r"[\w.+-]+")
 
 
 def evaluate(
     problem: Problem,
-    methods: Mapping[str, Method],
+    methods: Mapping[str, Method] | Sequence[str],
     kind: Kind,
     negatives: Negatives = "matched",
     seeds: int | Sequence[int] = 5,
@@ -42,15 +42,16 @@ def evaluate(
 
     Args:
         problem: all that is known; methods see but the part that is not asked about.
-        methods: by name. A folder knows them by their names alone: one with other settings needs
-            another name.
+        methods: by name, or names of `registry.METHODS`. A folder knows them by their names alone:
+            one with other settings needs another name.
         kind: what is held out.
         negatives: how unlabelled pairs are drawn, for validation and test alike.
         seeds: how many, from 0 on, or which; each is another split, other unlabelled pairs and
             another seed of the methods.
         ratio: unlabelled pairs for each edge; without meaning for ``all``.
         folder: keeps runs; those that it has are not made again.
-        progress: called with runs done, runs in all, and the run that comes.
+        progress: called with what is done and what is to be done, in thousandths of runs, and the
+            run that is made.
 
     Returns:
         Runs of these methods and seeds.
@@ -58,15 +59,16 @@ def evaluate(
     Raises:
         GRNError: no method or seed, a name that cannot name a file, a folder of another protocol,
             or scores that are not finite.
-        ValueError: as `split_pairs` and `draw_unlabelled`.
+        ValueError: as `split_pairs` and `draw_unlabelled`; nothing is written then.
 
     Example:
-        >>> from groundup.apps.grn.baselines import degree
         >>> from groundup.apps.grn.task.examples import example_problem
-        >>> found = evaluate(example_problem(), {"degree": degree}, "gene", "matched", seeds=1)
+        >>> found = evaluate(example_problem(), ["degree"], "gene", "matched", seeds=1)
         >>> print(found.title())
         held out by gene, matched unlabelled pairs, 1 seed; 174 edges, 12 TFs, 80 genes, 30 samples
     """
+    if not isinstance(methods, Mapping):
+        methods = methods_named(methods)
     wanted = list(range(seeds)) if isinstance(seeds, int) else list(dict.fromkeys(seeds))
     if not methods or not wanted:
         raise GRNError(f"{len(methods)} methods and {len(wanted)} seeds, expected at least one")
@@ -76,26 +78,29 @@ def evaluate(
             "underscores, since it names a file"
         )
     protocol = Protocol.of(problem, kind, negatives, ratio)
+    # All are drawn before the folder is begun: of what cannot be asked nothing is written.
+    drawn = questions_of(problem, kind, negatives, wanted, ratio=ratio)
     record = None if folder is None else Record.open(folder, protocol, problem.tf_names)
     asked: dict[int, Asked] = {}
     found: dict[tuple[str, int], Run] = {}
     total = len(wanted) * len(methods)
-    for seed in wanted:
-        questions = draw_questions(problem, kind, negatives, seed, ratio=ratio)
+    for seed, questions in drawn.items():
         asked[seed] = Asked(questions.test, questions.test_labels)
         if record is not None:
             record.keep_asked(seed, asked[seed])
         for name, method in methods.items():
             run = None if record is None else record.read_run(name, seed)
             if run is None:
-                if progress is not None:
-                    progress(len(found), total, f"{name}, seed {seed}")
-                run = _run(problem, questions, name, method)
+                tell = progress and share_of(progress, len(found), total, f"{name}, seed {seed}")
+                if tell is not None:
+                    tell(0, 1, "")
+                with listening(tell):
+                    run = _run(problem, questions, name, method)
                 if record is not None:
                     record.write_run(run)
             found[name, seed] = run
     if progress is not None:
-        progress(total, total, "evaluated")
+        progress(SHARES * total, SHARES * total, "evaluated")
     ordered = {(name, seed): found[name, seed] for name in methods for seed in wanted}
     return Evaluation(protocol, problem.tf_names, asked, ordered)
 

@@ -95,6 +95,7 @@ def calibration(evaluation: Evaluation, methods: Sequence[str]) -> Figure:
         places[method] = np.bincount(group, given)[there] / counts[there]
         lines[method] = np.bincount(group, truth)[there] / counts[there]
     figure = viz.curves(lines, "Probability given", "Edges among them (share)", x=places)
+    figure.axes[0].set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     return _with_line(figure, [0, 1], [0, 1])
 
 
@@ -139,7 +140,10 @@ def degree_and_score(evaluation: Evaluation, method: str) -> Figure:
                 marker=marker,
                 color=color,
             )
-        axes.set(xlabel="Rank by degree (%)", ylabel=f"Rank by {method} (%)")
+        axes.set(
+            xlabel="Rank by degree (%)", ylabel=f"Rank by {method} (%)",
+            xlim=(-3, 103), ylim=(-3, 103),
+        )  # fmt: skip
         figure.legend(loc="outside lower center", ncols=2, fontsize=9, handlelength=1)
     return figure
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .... import viz
+from ..baselines import BASELINES
+from ..training.recipes import PLANS
 from . import figures
 from .measure import METRICS
 from .results import Evaluation
@@ -12,6 +14,10 @@ from .statistics import Interval
 from .summary import AGAINST, Line, hidden_degree, summarize
 from .verdict import BESIDE, HELD_OUT, verdict
 
+TOGETHER = {
+    "ensemble": "several of regulon that differ by their seed",
+    "combined": "several of regulon, neighbours, CLR, and what lies near on the genome",
+}
 DRAWN = 4
 """Methods with curves, beside degree: those with the highest AUROC."""
 
@@ -48,7 +54,8 @@ def report(
     drawn = _drawn(lines)
     page = viz.Report(title, evaluation.title())
     page.section("Verdict", verdict(evaluation.protocol, lines, null))
-    page.section("All methods", _intervals(lines), _metrics(lines), READING)
+    told = _methods([line.method for line in lines])
+    page.section("All methods", _intervals(lines), _metrics(lines), READING, *told)
     page.section(
         "Curves",
         viz.Plot(
@@ -60,7 +67,7 @@ def report(
             "Precision and recall, mean over the seeds; dashed: chance.",
         ),
         viz.Plot(
-            figures.calibration(evaluation, [name for name in drawn if name in (best, AGAINST)]),
+            figures.calibration(evaluation, drawn[:2]),
             "Calibration: probabilities were fitted on validation pairs (isotonic regression), and "
             "are compared with test pairs here, in tenths of all pairs; dashed: as it should be.",
         ),
@@ -108,10 +115,10 @@ as before, and other ones.
 
 
 def _drawn(lines: Sequence[Line]) -> list[str]:
+    """Degree, then the best: the first two have the same colours in every figure."""
     chosen = [line.method for line in lines if line.method not in (AGAINST, "majority")][:DRAWN]
-    return [*chosen, *(line.method for line in lines if line.method == AGAINST)] or [
-        lines[0].method
-    ]
+    there = [line.method for line in lines if line.method == AGAINST]
+    return [*there, *chosen] or [lines[0].method]
 
 
 def _intervals(lines: Sequence[Line]) -> viz.Table:
@@ -130,6 +137,18 @@ def _intervals(lines: Sequence[Line]) -> viz.Table:
     ]
     headers = ["Method", "AUROC (95 %)", "AUPRC (95 %)", "AUROC over degree", "p, corrected"]
     return viz.Table(headers, rows, "Against degree, the best first", "lllrr")
+
+
+def _methods(names: Sequence[str]) -> list[viz.Table]:
+    """What the methods of the registry are; others are known to the one who made them."""
+    about = {name: _first(method.__doc__) for name, method in BASELINES.items()}
+    about |= {name: plan.about for name, plan in PLANS.items()} | TOGETHER
+    rows = [[name, about[name]] for name in names if name in about]
+    return [viz.Table(["Method", "What it is"], rows, "Methods", "ll")] if rows else []
+
+
+def _first(text: str | None) -> str:
+    return (text or "").partition("\n")[0].removeprefix("Score pairs by ").removesuffix(".")
 
 
 def _p(p: float | None) -> str:
@@ -151,7 +170,8 @@ def _controls(lines: Sequence[Line], null: Mapping[str, Sequence[Line]]) -> viz.
         [line.method, str(line.auroc), *(found[name].get(line.method, "") for name in null)]
         for line in lines
     ]
-    return viz.Table(["Method", "As measured", *null], rows, "AUROC (95 %)")
+    words = [name[:1].upper() + name[1:] for name in null]
+    return viz.Table(["Method", "As measured", *words], rows, "AUROC (95 %)")
 
 
 def _has_tfs(evaluation: Evaluation) -> bool:

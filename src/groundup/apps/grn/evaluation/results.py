@@ -27,7 +27,7 @@ class Protocol:
         negatives: how unlabelled pairs were drawn.
         ratio: unlabelled pairs for each edge.
         prior: the hash of the prior.
-        data: the hash of the genes and their expression, of TFs, edges and groups.
+        data: the hash of the genes and their expression, of TFs, edges, groups and places.
         tfs, genes, samples, edges: how many.
 
     Example:
@@ -52,7 +52,7 @@ class Protocol:
         """The protocol of a problem."""
         given = problem.expression
         digest = hashlib.sha256("\n".join(given.genes).encode())
-        for array in (problem.tfs, problem.groups, problem.edges, given.values):
+        for array in (problem.tfs, problem.groups, problem.places, problem.edges, given.values):
             digest.update(np.ascontiguousarray(array).tobytes())
         tfs, genes = problem.edges.shape
         return cls(

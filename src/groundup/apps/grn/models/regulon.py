@@ -58,8 +58,8 @@ class RegulonTowers(TowerModel):
         *,
         width: int = 64,
         hidden: int = 256,
-        input_dropout: float = 0.2,
-        dropout: float = 0.3,
+        input_dropout: float = 0.4,
+        dropout: float = 0.4,
         tf_dropout: float = 0.1,
     ) -> None:
         self.scale, self.tf_dropout = 1 / math.sqrt(width), tf_dropout

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.extra import UNREADABLE
 from ..errors import GRNError
 from .network import Network
 
@@ -69,7 +70,7 @@ def read_network(path: str | os.PathLike[str]) -> tuple[Network, int]:
     at: list[tuple[int, int]] = []
     found: dict[str, list[float]] = {name: [] for name in ("importance", *beside)}
     for number, line in enumerate(lines, 2):
-        words = next(csv.reader([line], delimiter=mark))
+        words = _words(path, line, mark)
         if len(words) != len(columns):
             raise GRNError(
                 f"{path}: line {number} has {len(words)} columns, expected {len(columns)}"
@@ -117,7 +118,7 @@ def _network(
         matrix(importance, importance.min() - 1, np.float64),
         probability=matrix(found["probability"], 0, np.float64) if "probability" in found else None,
         spread=matrix(found["spread"], 0, np.float64) if "spread" in found else None,
-        sign=matrix(found["sign"], 0, np.int8) if "sign" in found else None,
+        sign=matrix(np.sign(found["sign"]), 0, np.int8) if "sign" in found else None,
         in_prior=matrix(found["in_prior"], False, np.bool_) if "in_prior" in found else None,
     )
 
@@ -125,11 +126,12 @@ def _network(
 def _lines(path: Path) -> Iterator[str]:
     """Lines that are not empty."""
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        opening = gzip.open if path.suffix == ".gz" else open
+        with opening(path, "rt", encoding="utf-8") as file:
             for line in file:
                 if line.strip():
                     yield line.rstrip("\r\n")
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except (UnicodeDecodeError, *UNREADABLE) as error:
         raise GRNError(f"{path}: cannot be read: {error}") from error
 
 
@@ -137,7 +139,14 @@ def _head(path: Path, line: str) -> tuple[list[str], str]:
     if not line:
         raise GRNError(f"{path}: empty, expected a table of edges")
     mark = "\t" if "\t" in line else ","
-    return [word.strip() for word in next(csv.reader([line], delimiter=mark))], mark
+    return [word.strip() for word in _words(path, line, mark)], mark
+
+
+def _words(path: Path, line: str, mark: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=mark))
+    except csv.Error as error:  # a quotation mark that is never closed
+        raise GRNError(f"{path}: the line {line[:40]!r} cannot be read: {error}") from error
 
 
 def _value(path: Path, number: int, name: str, word: str) -> float:

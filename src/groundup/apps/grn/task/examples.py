@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from ....engine.files import write_atomically
 from ..data.expression import Expression
+from ..data.prior import Prior, write_prior
+from ..data.read import write_expression
 from .controls import edges_digest
 from .problem import Problem
 
@@ -43,6 +48,41 @@ def example_problem(
         values.astype(np.float32), names, [f"sample{number}" for number in range(samples)]
     )
     problem = Problem(
-        expression, np.arange(tfs), edges, effects.astype(np.int8), groups.astype(np.int64), ""
+        expression,
+        np.arange(tfs),
+        edges,
+        effects.astype(np.int8),
+        groups.astype(np.int64),
+        "",
+        np.arange(genes),
     )
     return replace(problem, prior_digest=edges_digest(problem, problem.edges, problem.signs))
+
+
+def write_example(folder: str | os.PathLike[str], seed: int = 0) -> Path:
+    """Write the example as the files that one brings: expression, known edges, operons.
+
+    Args:
+        folder: is made if missing; gets ``expression.tsv``, ``prior.tsv`` and ``genes.tsv``.
+        seed: draws everything.
+
+    Returns:
+        the folder.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sorted(path.name for path in write_example(folder).iterdir())
+        ['expression.tsv', 'genes.tsv', 'prior.tsv']
+    """
+    place, problem = Path(folder), example_problem(seed)
+    names, tfs = problem.expression.genes, problem.tf_names
+    write_expression(problem.expression, place / "expression.tsv")
+    edges = [
+        (tfs[tf], names[gene], int(problem.signs[tf, gene]))
+        for tf, gene in np.argwhere(problem.edges).tolist()
+    ]
+    write_prior(Prior.of(edges), place / "prior.tsv")
+    rows = [f"{name}\toperon{group}" for name, group in zip(names, problem.groups, strict=True)]
+    write_atomically(place / "genes.tsv", ("\n".join(["gene\toperon", *rows]) + "\n").encode())
+    return place

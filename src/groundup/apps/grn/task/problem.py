@@ -37,9 +37,10 @@ class Problem:
         signs: 1 activates, -1 represses, 0 not known or no edge.
         groups: the number of the group of each gene, such as its operon; -1 for a gene alone.
         prior_digest: the hash of the prior.
+        places: where each gene comes along the genome, counted in genes; -1 where not known.
 
     Shape:
-        tfs: (TFs,); edges, signs: (TFs, genes); groups: (genes,).
+        tfs: (TFs,); edges, signs: (TFs, genes); groups, places: (genes,).
     """
 
     expression: Expression
@@ -48,6 +49,7 @@ class Problem:
     signs: NDArray[np.int8]
     groups: NDArray[np.int64]
     prior_digest: str
+    places: NDArray[np.int64]
 
     @property
     def tf_names(self) -> list[str]:
@@ -67,6 +69,7 @@ class Problem:
             validation,
             split.parts == VALIDATION,
             self.groups,
+            self.places,
         )
 
 
@@ -84,9 +87,10 @@ class Known:
             settings to take and where the threshold lies may depend on them, and nothing else.
         validation_allowed: pairs of the validation part.
         groups: the number of the group of each gene; -1 for a gene alone.
+        places: where each gene comes along the genome, counted in genes; -1 where not known.
 
     Shape:
-        tfs: (TFs,); groups: (genes,); all else (TFs, genes).
+        tfs: (TFs,); groups, places: (genes,); all else (TFs, genes).
 
     Example:
         >>> from groundup.apps.grn.task.problem import Known
@@ -103,6 +107,7 @@ class Known:
     validation_edges: NDArray[np.bool_]
     validation_allowed: NDArray[np.bool_]
     groups: NDArray[np.int64]
+    places: NDArray[np.int64]
 
     @classmethod
     def of_all(cls, expression: Expression, tfs: ArrayLike) -> Known:
@@ -110,8 +115,9 @@ class Known:
         rows = np.asarray(tfs, np.int64)
         shape = len(rows), len(expression.genes)
         none = np.zeros(shape, bool)
-        groups = np.full(shape[1], -1, np.int64)
-        return cls(expression, rows, none, np.zeros(shape, np.int8), ~none, none, none, groups)
+        alone = np.full(shape[1], -1, np.int64)
+        signs = np.zeros(shape, np.int8)
+        return cls(expression, rows, none, signs, ~none, none, none, alone, alone)
 
     @cached_property
     def standardized(self) -> NDArray[np.float32]:
@@ -144,6 +150,7 @@ def pose(
     prior: Prior,
     *,
     groups: ArrayLike | None = None,
+    places: ArrayLike | None = None,
 ) -> Problem:
     """Join expression and prior.
 
@@ -152,12 +159,14 @@ def pose(
         prior: edges; those of which the TF or the target is not measured are left out.
         groups: the group of each gene, as words or numbers; an empty word, a NaN or a negative
             number is a gene alone.
+        places: where each gene comes along the genome, counted in genes; negative where not known.
+            Chromosomes are far apart.
 
     Shape:
-        groups: (genes,).
+        groups, places: (genes,).
 
     Raises:
-        GRNError: fewer than ten edges are left, or groups of another length.
+        GRNError: fewer than ten edges are left, or groups or places of another length.
 
     Example:
         >>> expression = Expression(np.ones((12, 2), np.float32), [*"abcdefghijkl"], ["x", "y"])
@@ -179,7 +188,8 @@ def pose(
     for tf, target, sign in usable:
         edges[place[tf], target] = True
         signs[place[tf], target] = sign
-    return Problem(expression, tfs, edges, signs, _numbered(groups, expression), prior.digest())
+    numbered, placed = _numbered(groups, expression), _placed(places, expression)
+    return Problem(expression, tfs, edges, signs, numbered, prior.digest(), placed)
 
 
 def _numbered(groups: ArrayLike | None, expression: Expression) -> NDArray[np.int64]:
@@ -196,3 +206,14 @@ def _numbered(groups: ArrayLike | None, expression: Expression) -> NDArray[np.in
         if word not in ("", "nan", "None") and not word.startswith("-"):
             found[number] = place.setdefault(word, len(place))
     return found
+
+
+def _placed(places: ArrayLike | None, expression: Expression) -> NDArray[np.int64]:
+    """Places as whole numbers, -1 where not known."""
+    count = len(expression.genes)
+    if places is None:
+        return np.full(count, -1, np.int64)
+    given = np.asarray(places)
+    if given.shape != (count,):
+        raise GRNError(f"places have shape {given.shape}, expected one for each of {count:,} genes")
+    return np.maximum(given.astype(np.int64), -1)

@@ -5,6 +5,7 @@ A function of the problem, the protocol and the seed alone, so that every method
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,3 +74,31 @@ def draw_questions(
         return np.concatenate([edges, others]), np.arange(len(edges) + len(others)) < len(edges)
 
     return Questions(seed, split, *ask(VALIDATION), *ask(TEST))
+
+
+def questions_of(
+    problem: Problem,
+    kind: Kind,
+    negatives: Negatives,
+    seeds: Sequence[int],
+    *,
+    ratio: float = 1.0,
+) -> dict[int, Questions]:
+    """The questions of all seeds; with them it is known that all can be asked.
+
+    Args:
+        problem: all that is known.
+        kind: what is held out.
+        negatives: how unlabelled pairs are drawn.
+        seeds: of the questions.
+        ratio: unlabelled pairs for each edge; without meaning for ``all``.
+
+    Raises:
+        ValueError: as `draw_questions`.
+
+    Example:
+        >>> from groundup.apps.grn.task.examples import example_problem
+        >>> list(questions_of(example_problem(), "edge", "uniform", [0, 4]))
+        [0, 4]
+    """
+    return {seed: draw_questions(problem, kind, negatives, seed, ratio=ratio) for seed in seeds}

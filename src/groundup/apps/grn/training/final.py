@@ -13,11 +13,12 @@ import numpy as np
 
 from ..errors import GRNError
 from ..models import Ensemble
+from ..progress import Progress
 from ..task.problem import Known, Problem
 from ..task.splits import TRAIN, VALIDATION, Kind, Split, split_pairs
-from .predict import Progress
+from .combined import Combined, train_combined
 from .recipes import Recipe, plan_of
-from .train import train, train_ensemble
+from .train import MEMBERS, train, train_ensemble
 from .trained import Trained
 
 
@@ -64,7 +65,7 @@ def usual_kind(problem: Problem, name: str) -> Kind:
         >>> usual_kind(example_problem(), "regulon"), usual_kind(example_problem(), "two-tower")
         ('group', 'edge')
     """
-    if getattr(plan_of(name).build, "knows_genes", False):
+    if name != "combined" and getattr(plan_of(name).build, "knows_genes", False):
         return "edge"
     return "group" if (problem.groups >= 0).any() else "gene"
 
@@ -79,16 +80,16 @@ def train_for_use(
     members: int = 1,
     folder: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
-) -> Trained | Ensemble[Trained]:
+) -> Trained | Ensemble[Trained] | Combined:
     """Train a model on all edges that are known, but for a part to validate it on.
 
     Args:
         problem: all that is known.
-        name: of the model, as in `PLANS`.
-        recipe: the settings; the model's own if None.
+        name: of the model, as in `PLANS`, or ``combined``.
+        recipe: the settings; the model's own if None, or that of the towers.
         seed: of everything that is drawn; the same seed gives the same bits.
         kind: how the validation part is held out; `usual_kind` if None.
-        members: of an ensemble; 1 is a single model.
+        members: of an ensemble; 1 is a single model. Of towers in a combined model, `MEMBERS` if 1.
         folder: keeps where training is; the same call goes on there.
         progress: told of steps done, of steps at most, and of what is done.
 
@@ -102,6 +103,10 @@ def train_for_use(
         Trained('expression', 568 parameters, 12 TFs, 80 genes)
     """
     known = known_for_use(problem, kind or usual_kind(problem, name), seed)
+    if name == "combined":
+        return train_combined(
+            known, recipe, seed, MEMBERS if members == 1 else members, progress, folder
+        )
     if members == 1:
         return train(known, name, recipe, seed, progress, folder)
     return train_ensemble(known, name, recipe, seed, members, progress, folder)

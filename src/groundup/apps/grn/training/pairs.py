@@ -7,7 +7,7 @@ sees the same pairs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ....engine.ops.creation import tensor
 from ....engine.tensor import Tensor
 from ..data.expression import Expression
 from ..errors import GRNError
-from ..task.negatives import Negatives, draw_unlabelled
+from ..task.negatives import Matched, Negatives, draw_unlabelled
 from ..task.problem import Known, Pairs
 from ..task.splits import NONE, TRAIN, VALIDATION, Split
 from .recipes import Recipe
@@ -26,12 +26,13 @@ LIMIT = 4.0
 """Deviations from its mean beyond which expression counts as this far."""
 
 
-def features(known: Known, wanted: bool) -> NDArray[np.float32]:
+def features(known: Known, wanted: bool, pooled: bool = False) -> NDArray[np.float32]:
     """What a model sees of each gene.
 
     Args:
         known: with the expression.
         wanted: false gives rows of no numbers.
+        pooled: whether it is the mean over the gene's group, see `mean_of_groups`.
 
     Shape:
         (genes, samples), or (genes, 0).
@@ -43,7 +44,33 @@ def features(known: Known, wanted: bool) -> NDArray[np.float32]:
     """
     if not wanted:
         return np.zeros((len(known.expression.genes), 0), np.float32)
-    return seen(known.standardized)
+    x = seen(known.standardized)
+    return mean_of_groups(x, known.groups) if pooled else x
+
+
+def mean_of_groups(x: NDArray[np.float32], groups: NDArray[np.int64]) -> NDArray[np.float32]:
+    """For each gene the mean over the genes of its group.
+
+    Genes of an operon are read together, so that what sets their profiles apart is mostly noise.
+
+    Args:
+        x: of each gene.
+        groups: the number of the group of each gene; -1 for a gene alone.
+
+    Shape:
+        x: (genes, samples), groups: (genes,) -> (genes, samples).
+
+    Example:
+        >>> x = np.array([[1.0], [3.0], [5.0]], np.float32)
+        >>> mean_of_groups(x, np.array([0, 0, -1])).ravel().tolist()
+        [2.0, 2.0, 5.0]
+    """
+    found, together = x.copy(), groups >= 0
+    names, place = np.unique(groups[together], return_inverse=True)
+    sums = np.zeros((len(names), x.shape[1]))
+    np.add.at(sums, place, x[together])
+    found[together] = (sums / np.bincount(place, minlength=len(names))[:, None])[place]
+    return found
 
 
 def seen(standardized: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -149,11 +176,15 @@ class PairBatches:
         self.steps = -(-count // self.batch)
         self.split = parts(known)
         self.taken = known.edges | known.validation_edges
+        self.matched = None
+        if recipe.loss != "infonce" and recipe.negatives == "matched":
+            free = known.allowed & ~self.taken
+            self.matched = Matched(known.edges, free, recipe.ratio)
         self.offered = np.flatnonzero(known.allowed.any(0))
         often = known.edges.sum(0) * (self.batch / len(self.edges))
         often[self.offered] += recipe.offered / max(len(self.offered), 1)
         with np.errstate(divide="ignore"):  # what is never offered has no use for it
-            self.log_q = np.log(often).astype(np.float32)
+            self.log_q = np.log(often if recipe.log_q else np.ones(len(often))).astype(np.float32)
         self.epoch = self.position = 0
 
     def __len__(self) -> int:
@@ -171,14 +202,12 @@ class PairBatches:
         random = np.random.default_rng([self.seed, 0, epoch])
         pairs = self.edges
         if self.recipe.loss != "infonce":
-            others = draw_unlabelled(
-                self.taken,
-                self.split,
-                TRAIN,
-                cast(Negatives, self.recipe.negatives),
-                random,
-                ratio=self.recipe.ratio,
-            )
+            if self.matched is None:
+                others = draw_unlabelled(
+                    self.taken, self.split, TRAIN, "uniform", random, ratio=self.recipe.ratio
+                )
+            else:
+                others = self.matched.draw(random)
             pairs = np.concatenate([pairs, others])
         labels = (np.arange(len(pairs)) < len(self.edges)).astype(np.float32)
         order = np.resize(random.permutation(len(pairs)), self.steps * self.batch)
@@ -200,7 +229,9 @@ class PairBatches:
         genes = np.concatenate([pairs[:, 1], others])
         tf, tf_x, _, _ = pair_inputs(pairs, self.known.tfs, self.x)
         places = pairs[:, :1], genes[None]
-        left_out = self.known.edges[places] | ~self.known.allowed[places]
+        left_out = ~self.known.allowed[places]
+        if self.recipe.masked:
+            left_out |= self.known.edges[places]
         inputs = tf, tf_x, tensor(genes), tensor(self.x[genes]), tensor(self.log_q[genes])
         return (*inputs, tensor(left_out))
 

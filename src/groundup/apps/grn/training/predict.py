@@ -6,28 +6,27 @@ looks at pairs is called for each. Blocks go through the compiled engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ....engine.ops.creation import tensor
 from ..models import Ensemble
 from ..networks.network import Network
-from ..task.problem import Pairs
-from .pairs import pair_inputs
-from .trained import BLOCK, Trained, in_blocks
+from ..progress import Progress, part_of
+from .blocks import score_blocks
+from .combined import Combined
+from .trained import Trained
 
-Progress = Callable[[int, int, str], None]
 
-
-def predict(trained: Trained | Ensemble[Trained], progress: Progress | None = None) -> Network:
+def predict(
+    trained: Trained | Ensemble[Trained] | Combined, progress: Progress | None = None
+) -> Network:
     """Score every TF with every gene.
 
     Args:
         trained: a model, or an ensemble of models of the same TFs and genes; an ensemble's scores
-            are its mean probabilities, and it knows their spread.
+            are its mean probabilities, and it knows their spread. Of a combined model the spread is
+            that of its towers.
         progress: told of pairs done, of pairs in all, and of what is done.
 
     Example:
@@ -43,6 +42,8 @@ def predict(trained: Trained | Ensemble[Trained], progress: Progress | None = No
     """
     if isinstance(trained, Ensemble):
         return _of_ensemble(trained, progress)
+    if isinstance(trained, Combined):
+        return _of_combined(trained, progress)
     shape = len(trained.tf_names), len(trained.gene_names)
     scores, probability = np.empty(shape, np.float32), np.empty(shape, np.float32)
     sign, start = np.zeros(shape, np.int8), 0
@@ -67,49 +68,6 @@ def predict(trained: Trained | Ensemble[Trained], progress: Progress | None = No
     )
 
 
-def score_blocks(trained: Trained) -> Iterator[NDArray[np.float32]]:
-    """Logits of all TFs with the genes from the first on, some genes at a time.
-
-    Args:
-        trained: a model.
-
-    Shape:
-        (TFs, some genes) each.
-
-    Example:
-        >>> from groundup.apps.grn.task.examples import example_problem
-        >>> from groundup.apps.grn.training.recipes import Recipe
-        >>> from groundup.apps.grn.task.splits import split_pairs
-        >>> from groundup.apps.grn.training.train import train
-        >>> problem = example_problem()
-        >>> known = problem.known(split_pairs(problem.edges, "gene", np.random.default_rng(0)))
-        >>> trained = train(known, "expression", Recipe(epochs=1, options={"sizes": (8, 4)}))
-        >>> [block.shape for block in score_blocks(trained)]
-        [(12, 80)]
-    """
-    model, tfs, genes = trained.model, len(trained.tf_names), len(trained.gene_names)
-    if trained.encodings is not None:
-        of_tf, of_gene = tensor(trained.encodings[0]), trained.encodings[1]
-        found = in_blocks(
-            model, lambda b: b @ of_tf.T, lambda rows: (tensor(of_gene[rows]),), genes
-        )
-    else:
-        found = in_blocks(
-            model,
-            lambda *inputs: model(*inputs).reshape(-1, tfs),
-            lambda rows: pair_inputs(_all_pairs(tfs, rows), trained.tfs, trained.x),
-            genes,
-            max(1, BLOCK // tfs),
-        )
-    for block in found:
-        yield block.T
-
-
-def _all_pairs(tfs: int, genes: NDArray[np.int64]) -> Pairs:
-    """Each of these genes with every TF."""
-    return np.stack([np.tile(np.arange(tfs), len(genes)), np.repeat(genes, tfs)], axis=1)
-
-
 def _of_ensemble(ensemble: Ensemble[Trained], progress: Progress | None) -> Network:
     """The mean of the probabilities and their deviation, without keeping all of them."""
     count = len(ensemble.members)
@@ -128,20 +86,23 @@ def _of_ensemble(ensemble: Ensemble[Trained], progress: Progress | None) -> Netw
     return replace(network, scores=found, probability=found, spread=spread)
 
 
-def part_of(progress: Progress, number: int, members: int) -> Progress:
-    """Progress of all members of an ensemble, told of that of one.
-
-    Args:
-        progress: told of the whole.
-        number: of the member, from 0.
-        members: how many there are.
-
-    Example:
-        >>> part_of(lambda *told: print(told), 1, 2)(3, 10, "training")
-        (13, 20, 'member 2 of 2: training')
-    """
-
-    def tell(done: int, of: int, what: str) -> None:
-        progress(number * of + done, members * of, f"member {number + 1} of {members}: {what}")
-
-    return tell
+def _of_combined(combined: Combined, progress: Progress | None) -> Network:
+    """The towers' network with scores under all of the evidence."""
+    network = _of_ensemble(combined.towers, progress)
+    scores = np.zeros(network.scores.shape, np.float32)
+    for tower in combined.towers.members:
+        start = 0
+        for block in score_blocks(tower):
+            scores[:, start : start + block.shape[1]] += block / len(combined.towers.members)
+            start += block.shape[1]
+    each = zip(
+        [scores, *combined.tables.values()],
+        combined.middle,
+        combined.width,
+        combined.weights,
+        strict=True,
+    )
+    total = np.zeros(scores.shape, np.float32)
+    for evidence, middle, width, weight in each:
+        total += np.float32(weight / width) * (evidence - np.float32(middle))
+    return replace(network, scores=total, probability=combined.calibrated(total))

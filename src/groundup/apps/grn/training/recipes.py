@@ -45,12 +45,16 @@ class Recipe:
         alpha, gamma: of the focal loss.
         offered: of "infonce": genes that are drawn evenly for each batch and offered beside its
             own.
+        masked: of "infonce": whether known targets of a TF are left out of its wrong answers.
+        log_q: of "infonce": whether scores are corrected for how often a gene is offered.
         epochs: at most.
         patience: epochs without a better AUROC on validation before training ends; the weights
             that were best are kept. None trains to the end and keeps the last.
         batch: pairs for one step.
         negatives: how pairs that stand beside the edges are drawn, anew for each epoch.
         ratio: such pairs for each edge.
+        pooled: whether a model that reads expression sees the mean over the genes of a group, such
+            as an operon, in place of a gene's own; without groups it makes no difference.
         options: of the model, such as ``{"dropout": 0.2}``.
 
     Raises:
@@ -74,11 +78,14 @@ class Recipe:
     alpha: float = 0.25
     gamma: float = 2.0
     offered: int = 0
+    masked: bool = True
+    log_q: bool = True
     epochs: int = 60
     patience: int | None = 15
     batch: int = 512
     negatives: str = "matched"
     ratio: float = 1.0
+    pooled: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -104,12 +111,14 @@ class Recipe:
     def differences(self, other: Mapping[str, Any]) -> list[str]:
         """What another recipe, as a dictionary, has otherwise, in words.
 
+        A setting that it does not have, as it is older, is as usual.
+
         Example:
             >>> Recipe(batch=10).differences({**asdict(Recipe()), "batch": 20})
             ['batch was 20, now 10']
         """
         own = json.loads(json.dumps(asdict(self)))
-        before = json.loads(json.dumps(dict(other)))
+        before = json.loads(json.dumps({**asdict(Recipe()), **other}))
         return [f"{k} was {before.get(k)}, now {v}" for k, v in own.items() if before.get(k) != v]
 
 
@@ -146,7 +155,7 @@ PLANS: Mapping[str, Plan] = {
     "regulon": Plan(
         "TF's own vector and its expression against the gene's expression",
         RegulonTowers,
-        Recipe(learning_rate=0.002, weight_decay=0.05),
+        Recipe(learning_rate=0.002, weight_decay=0.05, epochs=100),
     ),
     "expression": Plan("two towers over expression", ExpressionTwoTower, Recipe()),
     "embedding": Plan("two towers over learned vectors", EmbeddingTwoTower, Recipe()),

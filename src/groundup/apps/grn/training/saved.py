@@ -2,7 +2,9 @@
 
 The weights, the known edges and the leanings of the TFs are in the one; names, settings,
 preprocessing, the prior's hash and the seed in the other, with the hash of the weights' file, so
-that halves of two models do not pass for one. An ensemble has a folder for each member.
+that halves of two models do not pass for one. An ensemble has a
+folder for each member, a combined model one for its towers; its other evidence is found again from
+expression.
 
 Expression is not stored. A model that reads it has weights for each sample that it was trained
 with, and is of use only with expression of the same samples; of other genes too, if it has no
@@ -17,7 +19,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,21 +34,28 @@ from ..data.expression import Expression, repeats
 from ..errors import GRNError
 from ..models import Ensemble
 from ..models.logistic import Logistic
-from .pairs import seen, standardized_of
+from ..task.problem import Known
+from .combined import Combined, tables_of
+from .pairs import mean_of_groups, seen, standardized_of
 from .recipes import Recipe, build
 from .signs import SignHead
 from .trained import Trained
 
 KIND, FORMAT = "groundup gene-regulatory model", 1
+WEIGHTS, TOWERS = "weights.safetensors", "towers"
 SKETCH = 32
 """Genes whose profiles are kept."""
 ALIKE = 0.8
 """The least mean correlation of kept and given profiles."""
+DAMAGE = (
+    TypeError, ValueError, KeyError, AttributeError, ArithmeticError, RuntimeError, MemoryError
+)  # fmt: skip
+"""What building a model raises of a description that is not one."""
 T = TypeVar("T")
 
 
 def save_trained(
-    trained: Trained | Ensemble[Trained],
+    trained: Trained | Ensemble[Trained] | Combined,
     folder: str | os.PathLike[str],
     *,
     prior_digest: str = "",
@@ -55,7 +64,7 @@ def save_trained(
     """Write a model to a folder.
 
     Args:
-        trained: the model, or an ensemble.
+        trained: the model, an ensemble, or a combined model.
         folder: is made if missing; a model that it has is replaced.
         prior_digest: the hash of the prior.
         preprocessing: what was done to expression before training; JSON values.
@@ -85,6 +94,16 @@ def save_trained(
             save_trained(member, place / f"member-{number}", **_options(about))
         _write(place, {**_head(), "members": len(trained.members)})
         return
+    if isinstance(trained, Combined):
+        save_trained(trained.towers, place / TOWERS, **_options(about))
+        evidence = {
+            f"evidence/{name}": tensor(getattr(trained, name))
+            for name in ("middle", "width", "weights", "votes", "places")
+        }
+        save(evidence, place / WEIGHTS)
+        combined = {"names": list(trained.tables), "platt": trained.platt}
+        _write(place, {**_head(), "combined": combined, "weights": _hash(place / WEIGHTS)})
+        return
     tensors = {f"model/{name}": value for name, value in trained.model.state_dict().items()}
     tensors["prior/edges"] = tensor(trained.edges)
     content: dict[str, Any] = {
@@ -107,10 +126,12 @@ def save_trained(
         tensors["signs/leaning"] = tensor(trained.signs.leaning)
         fitted = trained.signs.fitted
         content["signs"] = {"weights": fitted.weights.tolist(), "bias": fitted.bias}
+    if trained.groups is not None:
+        tensors["genes/groups"] = tensor(trained.groups)
     if trained.model.reads_expression:
         tensors["sketch/profiles"] = tensor(trained.x[_sketched(len(trained.gene_names))])
-    save(tensors, place / "weights.safetensors")
-    content["weights"] = _hash(place / "weights.safetensors")
+    save(tensors, place / WEIGHTS)
+    content["weights"] = _hash(place / WEIGHTS)
     _write(place, content)
 
 
@@ -137,7 +158,7 @@ def _sketched(genes: int) -> NDArray[np.int64]:
 
 def load_trained(
     folder: str | os.PathLike[str], expression: Expression | None = None
-) -> Trained | Ensemble[Trained]:
+) -> Trained | Ensemble[Trained] | Combined:
     """Read a model that `save_trained` wrote.
 
     Args:
@@ -161,6 +182,8 @@ def load_trained(
         count = _field(place, content, "members", int)
         found = [load_trained(place / f"member-{number}", expression) for number in range(count)]
         return Ensemble([member for member in found if isinstance(member, Trained)])
+    if "combined" in content:
+        return _combined(place, content, expression)
     name, seed = _field(place, content, "model", str), _field(place, content, "seed", int)
     tf_names, genes, samples = (_names(place, content, key) for key in ("tfs", "genes", "samples"))
     try:
@@ -174,7 +197,13 @@ def load_trained(
         edges = _edges(tensors["prior/edges"], len(tf_names), len(genes))
         signs = _signs(content.get("signs"), tensors, len(tf_names))
         platt = _platt(content.get("platt"))
-    except (TypeError, ValueError, KeyError) as error:
+        pooled = recipe.pooled and model.reads_expression
+        groups = _of_genes(tensors, "genes/groups", len(genes)) if pooled else None
+        history = {
+            column: [math.nan if value is None else float(value) for value in values]
+            for column, values in content.get("history", {}).items()
+        }
+    except DAMAGE as error:
         if isinstance(error, GRNError) and str(place) in str(error):
             raise
         raise GRNError(f"{place}: damaged: {error}") from error
@@ -183,19 +212,19 @@ def load_trained(
             f"{place}: model {name!r} reads expression; give that of the {len(samples):,} samples "
             "that it was trained with"
         )
-    names, z = genes, None
+    names, z, x = genes, None, None
     if expression is not None:
         expression = _arranged(place, expression, tf_names, genes, samples, model)
         names, z = list(expression.genes), standardized_of(expression)
         if model.reads_expression:
-            _same_samples(place, tensors["sketch/profiles"].numpy(), genes, expression, seen(z))
+            x = seen(z)
+            if groups is not None:
+                of = dict(zip(genes, groups.tolist(), strict=True))
+                groups = np.array([of.get(gene, -1) for gene in names], np.int64)
+                x = mean_of_groups(x, groups)
+            _same_samples(place, tensors["sketch/profiles"].numpy(), genes, expression, x)
     row = {gene: number for number, gene in enumerate(names)}
     kept = [(tf, row[genes[gene]]) for tf, gene in edges.tolist() if genes[gene] in row]
-    x = seen(z) if z is not None and model.reads_expression else np.zeros((len(names), 0), "f4")
-    history = {
-        column: [math.nan if value is None else float(value) for value in values]
-        for column, values in content.get("history", {}).items()
-    }
     return Trained(
         model,
         name,
@@ -205,13 +234,50 @@ def load_trained(
         tuple(names),
         tuple(samples),
         np.array([row[tf] for tf in tf_names], np.int64),
-        x,
+        np.zeros((len(names), 0), np.float32) if x is None else x,
         z,
         np.array(kept, np.int64).reshape(-1, 2),
         platt,
         signs,
+        groups,
         history,
     )
+
+
+def _combined(place: Path, content: Mapping[str, Any], expression: Expression | None) -> Combined:
+    towers = load_trained(place / TOWERS, expression)
+    if not isinstance(towers, Ensemble) or expression is None:
+        raise GRNError(f"{place}: damaged: its towers are no ensemble")
+    one, kept = towers.members[0], _content(place / TOWERS / "member-0")
+    genes = _names(place, kept, "genes")
+    try:
+        combined = _field(place, content, "combined", dict)
+        tensors = _tensors(place, content)
+        numbers = {
+            name: tensors[f"evidence/{name}"].numpy().astype(np.float64)
+            for name in ("middle", "width", "weights")
+        }
+        votes = _edges(tensors["evidence/votes"], len(one.tf_names), len(genes))
+        places = _of_genes(tensors, "evidence/places", len(genes))
+        platt = _platt(combined.get("platt"))
+    except DAMAGE as error:
+        if isinstance(error, GRNError) and str(place) in str(error):
+            raise
+        raise GRNError(f"{place}: damaged: {error}") from error
+    arranged = _arranged(place, expression, one.tf_names, genes, one.samples, one.model)
+    row = arranged.index()
+    of = dict(zip(genes, places.tolist(), strict=True))
+    known = Known.of_all(arranged, one.tfs)
+    known = replace(known, places=np.array([of.get(gene, -1) for gene in arranged.genes], np.int64))
+    here = [(tf, row[genes[gene]]) for tf, gene in votes.tolist() if genes[gene] in row]
+    voting = np.array(here, np.int64).reshape(-1, 2)
+    known.edges[tuple(voting.T)] = True
+    tables = tables_of(known, one.seed)
+    if list(tables) != combined.get("names") or {n.shape for n in numbers.values()} != {
+        (1 + len(tables),)
+    }:
+        raise GRNError(f"{place}: its evidence is not {', '.join(tables)}; train it again")
+    return Combined(towers, tables, **numbers, votes=voting, places=known.places, platt=platt)
 
 
 def _content(place: Path) -> dict[str, Any]:
@@ -255,7 +321,7 @@ def _recipe(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tensors(place: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
-    path = place / "weights.safetensors"
+    path = place / WEIGHTS
     try:
         tensors, _ = load(path)
     except CheckpointError as error:
@@ -274,6 +340,14 @@ def _edges(given: Tensor, tfs: int, genes: int) -> NDArray[np.int64]:
     if not inside or (edges < 0).any() or (edges >= (tfs, genes)).any():
         raise GRNError("the known edges are not pairs of a TF and a gene")
     return edges.astype(np.int64)
+
+
+def _of_genes(tensors: Mapping[str, Tensor], name: str, genes: int) -> NDArray[np.int64]:
+    """A whole number for each gene."""
+    numbers = tensors[name].numpy()
+    if numbers.shape != (genes,) or numbers.dtype.kind != "i":
+        raise GRNError(f"{name} is not a whole number for each of {genes:,} genes")
+    return numbers.astype(np.int64)
 
 
 def _signs(

@@ -31,18 +31,16 @@ from ....training.run import Run
 from ..errors import GRNError
 from ..evaluation.metrics import auroc
 from ..models import Ensemble, InBatch, PairModel, TowerModel, info_nce
-from ..models.logistic import fit_platt
-from ..task.problem import Known, Method, Pairs
+from ..progress import Progress, listener, part_of
+from ..task.problem import Known, Pairs
 from .pairs import PairBatches, features, validation_pairs
-from .predict import Progress, part_of
-from .recipes import PLANS, Recipe, build, plan_of
+from .probabilities import fit_probabilities
+from .recipes import Recipe, build, plan_of
 from .signs import fit_signs
 from .trained import Trained, score_pairs
 
 WORTH = 100
 """Steps that are worth compiling for."""
-CALIBRATING = 100_000
-"""Unlabelled validation pairs that probabilities are fitted on; of more, this many are drawn."""
 MEMBERS = 5
 
 
@@ -83,10 +81,11 @@ def train(
     tfs, genes = known.edges.shape
     with _own_randomness(seed):
         model = build(name, tfs, genes, len(known.expression.samples), recipe.options)
-        x = features(known, model.reads_expression)
+        x = features(known, model.reads_expression, recipe.pooled)
         batches = PairBatches(known, recipe, seed, x)
         held = validation_pairs(known, seed)
-        history = _fitted(model, name, recipe, seed, batches, held, progress, folder)
+        tell = progress or listener()
+        history = _fitted(model, name, recipe, seed, batches, held, tell, folder)
     model.eval()
     trained = Trained(
         model,
@@ -102,9 +101,10 @@ def train(
         np.argwhere(known.edges | known.validation_edges),
         None,
         fit_signs(known),
+        known.groups if recipe.pooled and model.reads_expression else None,
         history,
     )
-    return replace(trained, platt=_platt(trained, known, seed))
+    return replace(trained, platt=fit_probabilities(trained, known, seed))
 
 
 def train_ensemble(
@@ -141,35 +141,12 @@ def train_ensemble(
         True
     """
     found = []
+    progress = progress or listener()
     for number in range(members):
         own = None if folder is None else Path(folder) / f"member-{number}"
         tell = progress and part_of(progress, number, members)
         found.append(train(known, name, recipe, members * seed + number, tell, own))
     return Ensemble(found)
-
-
-def method(name: str, recipe: Recipe | None = None) -> Method:
-    """A model as an evaluation takes it: a function of what is known and a seed.
-
-    Args:
-        name: of the model, or ``ensemble``.
-        recipe: the settings; the model's own if None.
-
-    Raises:
-        GRNError: there is no such model.
-
-    Example:
-        >>> callable(method("two-tower"))
-        True
-    """
-    if name == "ensemble":
-        return lambda known, seed: train_ensemble(known, recipe=recipe, seed=seed)
-    plan_of(name)
-    return lambda known, seed: train(known, name, recipe, seed)
-
-
-METHODS: Mapping[str, Method] = {name: method(name) for name in (*PLANS, "ensemble")}
-"""All models, each with its own recipe."""
 
 
 class _Stopping(EarlyStopping):
@@ -182,10 +159,11 @@ class _Stopping(EarlyStopping):
         held: tuple[Pairs, NDArray[np.bool_]],
         tfs: NDArray[np.int64],
         x: NDArray[np.float32],
+        often: bool,
     ) -> None:
         super().__init__(patience, mode="max", monitor="validation_auroc")
         self.model, self.held, self.tfs, self.x = model, held, tfs, x
-        self.call = compile(model)
+        self.call = compile(model) if often else model
 
     def on_epoch_end(self, run: Run) -> None:
         """Score, record, compare."""
@@ -237,7 +215,8 @@ def _fitted(
         schedule = WarmupCosineLR(optimizer, recipe.warm_up * len(batches), steps)
         callbacks.append(Schedule(schedule, per="step"))
     if held is not None and recipe.patience is not None:
-        callbacks.append(_Stopping(recipe.patience, model, held, batches.known.tfs, batches.x))
+        tfs, often = batches.known.tfs, steps >= WORTH
+        callbacks.append(_Stopping(recipe.patience, model, held, tfs, batches.x, often))
     if progress is not None:
         callbacks.append(_Watch(progress, name))
     resume = None
@@ -342,23 +321,9 @@ def digest(known: Known) -> str:
         known.allowed,
         known.validation_edges,
         known.validation_allowed,
+        known.groups,
+        known.places,
     ):
         found.update(f"{array.dtype}{array.shape}".encode())
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
-
-
-def _platt(trained: Trained, known: Known, seed: int) -> tuple[float, float] | None:
-    """Probabilities at the prevalence of the validation part."""
-    edges = np.argwhere(known.validation_edges)
-    places = np.flatnonzero(known.validation_allowed & ~known.validation_edges)
-    if not len(edges) or not len(places):
-        return None
-    stands = 1.0
-    if len(places) > CALIBRATING:
-        stands = len(places) / CALIBRATING
-        places = np.random.default_rng([seed, 2]).choice(places, CALIBRATING, replace=False)
-    others = np.stack(np.unravel_index(places, known.edges.shape), axis=1).astype(np.int64)
-    pairs = np.concatenate([edges, others])
-    truth = np.arange(len(pairs)) < len(edges)
-    return fit_platt(truth, trained.score(pairs), np.where(truth, 1.0, stands))

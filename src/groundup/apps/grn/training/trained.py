@@ -46,10 +46,11 @@ class Trained:
         edges: pairs that were in the prior, in training or validation.
         platt: slope and bias that make probabilities of scores; None without validation edges.
         signs: says whether an edge activates; None if too few signs were known.
+        groups: the number of the group of each gene, if `x` is the mean over it; else None.
         history: for each epoch the loss, the learning rate and the AUROC on validation.
 
     Shape:
-        tfs: (TFs,); x, standardized: (genes, samples); edges: (edges, 2).
+        tfs: (TFs,); x, standardized: (genes, samples); edges: (edges, 2); groups: (genes,).
     """
 
     model: PairModel
@@ -65,6 +66,7 @@ class Trained:
     edges: Pairs
     platt: tuple[float, float] | None
     signs: SignHead | None
+    groups: NDArray[np.int64] | None
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -192,8 +194,7 @@ def in_blocks(
 
     Args:
         model: put in evaluation mode meanwhile.
-        function: of tensors whose first dimension is rows; one that is compiled already is not
-            compiled again.
+        function: of tensors whose first dimension is rows, compiled already or not.
         block: its arguments for these rows; there are ``size`` of them, or all.
         count: rows in all.
         size: rows at a time; `BLOCK` if None.
@@ -207,9 +208,9 @@ def in_blocks(
     """
     size = min(size or BLOCK, count)
     starts = range(0, count, size or 1)
-    plain = function.function if isinstance(function, Compiled) else function
-    often = function if isinstance(function, Compiled) else compile(function)
-    call = often if len(starts) >= WORTH else plain
+    call = function
+    if not isinstance(function, Compiled) and len(starts) >= WORTH:
+        call = compile(function)
     for start in starts:
         rows = np.arange(start, min(start + size, count))
         # The last block is filled up, so that one compiled program serves them all.

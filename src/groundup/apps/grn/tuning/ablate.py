@@ -1,9 +1,9 @@
 """What each technique of a recipe is worth: the recipe without it, asked the same questions.
 
 A technique is what a recipe, or the model's own options, have beyond the plainest way: a focal
-loss, a warm-up, dropout, degree-matched pairs to learn from, and so on. Each is removed alone and
-all else is left as it is, the learning rate too; so what is told is its worth in this recipe, not
-in one that was tuned to be without it.
+loss, a warm-up, dropout, degree-matched pairs to learn from, masking of known edges and the log-Q
+correction of InfoNCE, and so on. Each is removed alone and all else is left as it is, the learning
+rate too; so what is told is its worth in this recipe, not in one that was tuned to be without it.
 """
 
 from __future__ import annotations
@@ -20,20 +20,29 @@ from ..evaluation.evaluate import Progress, evaluate
 from ..evaluation.results import Evaluation
 from ..task.negatives import Negatives
 from ..task.problem import Method, Problem
+from ..task.questions import questions_of
 from ..task.splits import Kind
+from ..training.methods import method
 from ..training.recipes import Recipe, plan_of
-from ..training.train import method
 from .settings import load_recipe, options_of, save_recipe
 
 WHOLE = "whole"
 """The name of the recipe as it is."""
+ADAMS = 0.001
+"""The learning rate that Adam usually has."""
 
 _REMOVED: Mapping[str, tuple[Callable[[Recipe], bool], Mapping[str, Any]]] = {
     "no-focal-loss": (lambda r: r.loss == "focal", {"loss": "bce"}),
     "no-infonce": (lambda r: r.loss == "infonce", {"loss": "bce", "offered": 0}),
+    "no-masking": (lambda r: r.loss == "infonce" and r.masked, {"masked": False}),
+    "no-log-q": (lambda r: r.loss == "infonce" and r.log_q, {"log_q": False}),
     "no-even-offers": (lambda r: r.loss == "infonce" and r.offered > 0, {"offered": 0}),
     "no-schedule": (lambda r: r.schedule != "constant", {"schedule": "constant", "warm_up": 0}),
     "no-warm-up": (lambda r: r.schedule != "constant" and r.warm_up > 0, {"warm_up": 0}),
+    "no-high-rate": (
+        lambda r: r.optimizer == "sgd" and r.learning_rate > ADAMS,
+        {"learning_rate": ADAMS},
+    ),
     "no-momentum": (lambda r: r.optimizer == "sgd" and r.momentum > 0, {"momentum": 0.0}),
     "no-decoupled-decay": (
         lambda r: r.optimizer == "adamw" and r.weight_decay > 0,
@@ -133,6 +142,7 @@ def ablate(
 
     Raises:
         GRNError: as `evaluate`; no such variant; or a folder with an ablation of another recipe.
+        ValueError: as `evaluate`.
 
     Example:
         >>> from groundup.apps.grn.task.examples import example_problem
@@ -152,7 +162,9 @@ def ablate(
         recipes = {title: r for title, r in recipes.items() if title in (WHOLE, *only)}
     if len(recipes) == 1:
         raise GRNError(f"model {name!r}: its recipe has no technique that could be removed")
-    if folder is not None:
+    wanted = range(seeds) if isinstance(seeds, int) else seeds
+    if folder is not None:  # what cannot be asked is refused before the folder is begun
+        questions_of(problem, kind, negatives, wanted, ratio=ratio)
         same_recipe(Path(folder) / "recipe.json", name, recipes[WHOLE])
     methods: dict[str, Method] = {title: method(name, r) for title, r in recipes.items()}
     evaluation = evaluate(

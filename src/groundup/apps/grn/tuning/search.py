@@ -22,11 +22,11 @@ from ....engine.files import write_atomically
 from ..errors import GRNError
 from ..evaluation.metrics import auroc
 from ..evaluation.results import Protocol
+from ..progress import Progress, share_of
 from ..task.negatives import Negatives
 from ..task.problem import Problem
-from ..task.questions import draw_questions
+from ..task.questions import questions_of
 from ..task.splits import Kind
-from ..training.predict import Progress
 from ..training.recipes import Recipe, plan_of
 from ..training.train import train
 from .settings import options_of, with_settings
@@ -208,6 +208,7 @@ def search(
         raise GRNError(f"{trials} trials on {seeds} seeds, expected at least one of each")
     drawn = [{}, *(_drawn(spaces, seed, number) for number in range(1, trials))]
     recipes = [with_settings(name, settings, start) for settings in drawn]
+    asked = questions_of(problem, kind, negatives, range(seeds), ratio=ratio).values()
     if folder is not None:
         about = {
             "model": name,
@@ -218,7 +219,6 @@ def search(
             "seed": seed,
         }
         _same_search(Path(folder) / "search.json", about)
-    asked = [draw_questions(problem, kind, negatives, s, ratio=ratio) for s in range(seeds)]
     found: list[Trial] = []
     for number, (settings, own) in enumerate(zip(drawn, recipes, strict=True)):
         path = None if folder is None else Path(folder) / f"trial-{number:04}.json"
@@ -229,7 +229,8 @@ def search(
         failed = ""
         try:
             for place, questions in enumerate(asked):
-                tell = _within(progress, number * seeds + place, trials * seeds, number)
+                part, parts = number * seeds + place, trials * seeds
+                tell = progress and share_of(progress, part, parts, f"trial {number}")
                 trained = train(problem.known(questions.split), name, own, questions.seed, tell)
                 scores = trained.score(questions.validation)
                 values.append(auroc(questions.validation_labels, scores))
@@ -246,19 +247,6 @@ def search(
 def _drawn(ranges: Mapping[str, Range], seed: int, number: int) -> dict[str, Any]:
     random = np.random.default_rng([seed, number])
     return {name: space.draw(random) for name, space in ranges.items()}
-
-
-def _within(progress: Progress | None, number: int, of: int, trial: int) -> Progress | None:
-    """Progress of a search, told of that of one training, in thousandths."""
-    if progress is None:
-        return None
-    told = progress
-
-    def tell(done: int, steps: int, what: str) -> None:
-        share = 1000 * done // max(steps, 1)
-        told(1000 * number + share, 1000 * of, f"trial {trial}")
-
-    return tell
 
 
 def _kept(path: Path, number: int, settings: Mapping[str, Any]) -> Trial:

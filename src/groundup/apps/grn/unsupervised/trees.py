@@ -12,14 +12,17 @@ does not depend on which others are asked for; here that lets many genes grow th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import os
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import GRNError
+from ..progress import Progress, listener
 from ..task.problem import Known
+from .kept import Kept
 
 RATE = 0.01
 TREES = 5000
@@ -31,11 +34,16 @@ SAMPLES = 0.9
 WINDOW = 25
 """Trees over which the improvement is averaged."""
 
-_AT_ONCE = 1_000_000
+SETTINGS = {
+    "rate": RATE, "trees": TREES, "depth": DEPTH, "features": FEATURES, "samples": SAMPLES,
+    "window": WINDOW,
+}  # fmt: skip
+"""All of these by name."""
+
+_AT_ONCE = 100_000
 """Places for a split, of all genes together, that are compared at once."""
 
 Numbers = NDArray[np.float64]
-Progress = Callable[[int, int, str], None]
 
 
 def importances(
@@ -43,6 +51,7 @@ def importances(
     seed: int,
     genes: ArrayLike | None = None,
     progress: Progress | None = None,
+    folder: str | os.PathLike[str] | None = None,
 ) -> Numbers:
     """How much each TF helps to predict each gene.
 
@@ -51,12 +60,14 @@ def importances(
         seed: of the samples and TFs that each tree gets.
         genes: rows of the genes that are asked for; all by default.
         progress: called with genes done, genes in all, and what is being done.
+        folder: keeps the scores of genes that are done; the same call goes on there, and the
+            result has the same bits.
 
     Shape:
         genes: (some,); returns: (TFs, some), from 0 on.
 
     Raises:
-        GRNError: there are fewer than five samples.
+        GRNError: there are fewer than five samples, or a folder with something else.
 
     Example:
         >>> from groundup.apps.grn.data.expression import Expression
@@ -76,13 +87,35 @@ def importances(
     own[known.tfs] = np.arange(len(known.tfs))
     predictors = Predictors.of(values[known.tfs])
     found = np.zeros((len(known.tfs), len(asked)))
+    places = np.arange(len(asked))
+    kept = None
+    if folder is not None:
+        kept = Kept(folder, {"data": _digest(values, known.tfs, asked), "seed": seed, **SETTINGS})
+        for done, scores in kept.read():
+            found[:, done] = scores
+            places = np.setdiff1d(places, done)
     size = max(1, _AT_ONCE // (predictors.chosen * samples))
-    for start in range(0, len(asked), size):
-        some = slice(start, start + size)
-        found[:, some] = _boosted(predictors, values[asked[some]], own[asked[some]], seed).T
-        if progress is not None:
-            progress(min(start + size, len(asked)), len(asked), "genes predicted by trees")
+    tell = progress or listener() or (lambda *told: None)
+    tell(len(asked) - len(places), len(asked), "predicting genes by trees")
+    try:
+        for start in range(0, len(places), size):
+            some = places[start : start + size]
+            found[:, some] = _boosted(predictors, values[asked[some]], own[asked[some]], seed).T
+            if kept is not None:
+                kept.add(some, found[:, some])
+            left = len(places) - start - len(some)
+            tell(len(asked) - left, len(asked), "predicting genes by trees")
+    finally:
+        if kept is not None:
+            kept.flush()
     return found
+
+
+def _digest(values: Numbers, tfs: NDArray[np.int64], asked: NDArray[np.int64]) -> str:
+    digest = hashlib.sha256()
+    for array in (values, tfs, asked):
+        digest.update(f"{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

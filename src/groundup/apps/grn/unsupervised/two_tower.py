@@ -16,8 +16,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..progress import Progress
 from ..task.problem import Known
-from ..training.predict import Progress, score_blocks
+from ..training.blocks import score_blocks
 from ..training.recipes import Recipe
 from ..training.train import train
 from .clr import clr
