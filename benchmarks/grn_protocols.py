@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from groundup.apps.grn.task.negatives import NEGATIVES, Negatives
 from groundup.apps.grn.task.problem import Method, Problem
 from groundup.apps.grn.task.questions import draw_questions
 from groundup.apps.grn.task.splits import KINDS, Kind
-from groundup.apps.grn.training.methods import method
+from groundup.apps.grn.training.methods import ByLogOdds, method
 from groundup.apps.grn.training.recipes import PLANS
 from groundup.experiments.regulation.asking import problem_of
 from groundup.viz.figure import INK, line_style, new_figure
@@ -39,12 +40,14 @@ from groundup.viz.figure import INK, line_style, new_figure
 PAGE = DOCUMENT.parent / "grn.md"
 PLOTS = DOCUMENT.parent / "_static"
 UNIFORM = replace(PLANS["regulon"].recipe, negatives="uniform")
+COMBINED = lru_cache(maxsize=1)(method("combined"))
 METHODS: Mapping[str, Method] = {
     "degree": degree,
     "neighbours": neighbours,
     "regulon": method("regulon"),
     "regulon-uniform": method("regulon", UNIFORM),
-    "combined": method("combined"),
+    "combined": COMBINED,
+    "combined+degree": lambda known, seed: ByLogOdds(COMBINED(known, seed)),
 }
 NAMES = {
     "degree": "counting edges alone",
@@ -52,8 +55,10 @@ NAMES = {
     "regulon": "regulon",
     "regulon-uniform": "regulon, trained beside random pairs",
     "combined": "combined, with places on the genome",
+    "combined+degree": "combined, with the degrees",
 }
-LOOKS = {"degree": 0, "neighbours": 1, "regulon": 2, "regulon-uniform": 2, "combined": 3}
+LOOKS = {"degree": 0, "neighbours": 1, "regulon": 2, "regulon-uniform": 2}
+LOOKS |= {"combined": 3, "combined+degree": 3}
 """Numbers of colours and marks."""
 HELD_OUT = {
     "edge": "edges", "gene": "genes", "group": "operons", "tf": "TFs", "both": "TFs and genes"
@@ -87,11 +92,12 @@ def ask(
     asked = [Asked(questions.test, questions.test_labels) for questions in every]
     for record, pairs in zip(records, asked, strict=True):
         record.keep_asked(seed, pairs)
+    known = problem.known(every[0].split)
     for name, learn in methods.items():
         if all(record.read_run(name, seed) is not None for record in records):
             continue
         print(f"{HELD_OUT[kind]} held out, seed {seed}: {name}", flush=True)
-        scorer = learn(problem.known(every[0].split), seed)
+        scorer = learn(known, seed)
         for record, questions in zip(records, every, strict=True):
             scores = [
                 np.asarray(scorer.score(pairs), np.float64)
@@ -155,10 +161,10 @@ def picture(found: Mapping[Key, Evaluation]) -> Figure:
             axes.axvline(0.5, color=INK, linestyle="--", linewidth=0.9)
             for index, name in enumerate(NAMES):
                 look = line_style(LOOKS[name]) | {"linestyle": "", "markersize": 5.5}
-                if name == "regulon-uniform":
+                if name in ("regulon-uniform", "combined+degree"):
                     look["markerfacecolor"] = "white"
                 values = [found[kind, negatives].values(name, "auroc") for kind in KINDS]
-                rows = np.arange(len(KINDS)) + 0.15 * (index - 2)
+                rows = np.arange(len(KINDS)) + 0.13 * (index - 2.5)
                 ends = np.array([(each.min(), each.max()) for each in values])
                 axes.hlines(rows, *ends.T, color=look["color"], linewidth=1)
                 means = [each.mean() for each in values]
@@ -200,7 +206,7 @@ def draw(found: Mapping[Key, Evaluation]) -> dict[str, Figure]:
         "grn-protocols": picture(found),
         "grn-roc": figures.roc(one, some),
         "grn-precision": figures.precision_recall(
-            found[SHOWN[0], "all"], [*some[:3], "regulon-uniform"]
+            found[SHOWN[0], "all"], [*some[:2], "combined+degree", "regulon-uniform"]
         ),
         "grn-calibration": figures.calibration(one, some[:2]),
         "grn-degree": figures.degree_and_score(one, "combined"),

@@ -111,6 +111,8 @@ def test_a_prior_is_brought_in(groundup, files):
         "grn", "prior", "import", "net.csv", "--expression", "x.tsv", "--aliases", "names.csv"
     )
     assert "Usable: 11 edges, 1 TFs, 11 targets" in named.stderr
+    check = groundup("grn", "data", "check", "x.tsv", "net.csv", "--aliases", "names.csv")
+    assert "leads to genes that are measured: 2: G9 as g9, none as g10; bring it in" in check.stdout
     (files / "names.csv").write_text("none,g10\nG9\n")
     half = groundup("grn", "prior", "import", "net.csv", "--aliases", "names.csv")
     assert half.exit_code == 1

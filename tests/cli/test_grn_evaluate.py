@@ -206,6 +206,28 @@ def test_what_cannot_be_asked_leaves_no_folder(groundup, files, command, asked):
     assert not (files / "here").exists()
 
 
+@pytest.mark.parametrize("command", ["evaluate", "ablate", "sweep"])
+def test_a_folder_with_other_files_is_left_alone(groundup, files, command):
+    words = ("--methods", "degree") if command == "evaluate" else SMALL
+    (files / "mine").mkdir()
+    (files / "mine" / "thesis.txt").write_text("x")
+    before = [path.name for path in (files / "mine").iterdir()]
+    done = groundup("grn", command, *FILES, *words, "--folder", "mine")
+    assert done.exit_code == 1
+    assert "mine: a folder with other files, such as thesis.txt; name another folder" in done.stderr
+    assert [path.name for path in (files / "mine").iterdir()] == before
+    other = groundup("grn", command, *FILES, *words, "--folder", "x.tsv")
+    assert other.exit_code == 1
+    assert "x.tsv: a file, expected a folder" in other.stderr
+
+
+def test_models_of_several_networks_are_not_tuned(groundup, files):
+    for command in ("ablate", "sweep"):
+        done = groundup("grn", command, *FILES, "--model", "ensemble")
+        assert done.exit_code == 2
+        assert done.stderr.endswith("paired-early, paired-late\n")
+
+
 def test_ctrl_c_says_what_is_kept(groundup, files, monkeypatch):
     from groundup.apps.grn.registry import METHODS
 

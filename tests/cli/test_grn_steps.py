@@ -1,5 +1,8 @@
 """What `groundup grn` says while it works, where there is no terminal (R13.5)."""
 
+import subprocess
+import sys
+
 import pytest
 
 from groundup.cli import grn
@@ -46,3 +49,12 @@ def test_what_was_done_before_does_not_make_it_look_fast(capsys, clock):
         clock[0] += 100
         steps(95, 100, "trees")
     assert said(capsys) == ["inferring", "trees", "trees (95% done, about 2 min left)"]
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys, groundup.cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    heavy = {"matplotlib", "pandas", "sklearn", "anndata", "h5py", "groundup.apps.grn.training"}
+    assert not heavy & set(done.stdout.split())

@@ -5,16 +5,21 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 from tests.cli.grn_files import FILES, SMALL, posed, write_files
 
+from groundup.apps.grn.data.prior import read_prior
+from groundup.apps.grn.task.problem import pose
+from groundup.apps.grn.training.combined import TOWERS
 from groundup.apps.grn.training.final import train_for_use
+from groundup.apps.grn.training.predict import predict
 from groundup.apps.grn.training.saved import load_trained
 from groundup.apps.grn.tuning.settings import with_settings
 from groundup.engine.files import load
 
-pytest.importorskip("pandas")
+pd = pytest.importorskip("pandas")
 
 
 @pytest.fixture
@@ -47,7 +52,8 @@ def test_the_command_line_gives_the_bits_of_python(groundup, files):
     content = json.loads((files / "model" / "model.json").read_text())
     assert content["seed"] == 3
     assert content["prior"] == problem.prior_digest
-    assert content["platt"] == list(trained.platt)
+    fitted = trained.prevalence
+    assert content["prevalence"] == [fitted.slope, fitted.degree, fitted.bias]
     assert content["preprocessing"]["file"] == "../x.tsv"
 
     again = groundup("grn", "train", *FILES, *SMALL, "--seed", "3", "model", "--json")
@@ -108,6 +114,38 @@ def test_an_ensemble(groundup, files):
     single = groundup("grn", "train", *FILES, *SMALL, "both")
     assert single.exit_code == 2
     assert "has a training of an ensemble" in single.stderr
+
+
+def test_a_combined_model_with_groups_and_places(groundup, files):
+    problem = posed(files)
+    genes = problem.expression.genes
+    lines = [f"{gene}\top{number // 2}\t{number}" for number, gene in enumerate(genes)]
+    (files / "genes.tsv").write_text("\n".join(["gene\tgroup\tplace", *lines]) + "\n")
+    small = ["--epochs", "2", "--members", "2", "--set", "hidden=8", "--groups", "genes.tsv"]
+    done = groundup("grn", "train", *FILES, "--model", "combined", *small, "model")
+    assert done.exit_code == 0, done.stderr
+    assert "Weights of the evidence: towers " in done.stderr
+    grouped = pose(
+        problem.expression,
+        read_prior(files / "net.tsv"),
+        groups=[f"op{number // 2}" for number in range(len(genes))],
+        places=range(len(genes)),
+    )
+    recipe = replace(TOWERS, epochs=2, options={"hidden": 8})
+    own = predict(train_for_use(grouped, "combined", recipe, members=2))
+    done = groundup("grn", "predict", "model", "--top", "0")
+    assert done.exit_code == 0, done.stderr
+    rows = pd.read_csv(files / "edges.tsv", sep="\t").set_index(["TF", "target"])
+    assert len(rows) == own.scores.size
+    best = next(own.ranked(1))
+    assert rows.probability[best.tf, best.target] == pytest.approx(best.probability, rel=1e-5)
+    assert "spread" in rows.columns
+
+
+def test_training_to_the_end_says_so(groundup, files):
+    done = groundup("grn", "train", *FILES, *SMALL, "--set", "patience=none", "end")
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.splitlines()[-1].endswith("trained to the end, without a look at validation")
 
 
 def test_settings_come_from_a_trained_model(groundup, files):

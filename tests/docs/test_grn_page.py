@@ -62,7 +62,7 @@ def test_the_first_screen_shows_the_columns_that_are_written(tmp_path) -> None:
     )
     export(network, tmp_path / "edges.tsv", "tsv")
     written = (tmp_path / "edges.tsv").read_text().splitlines()
-    header, row = re.search(r"```text\n(TF .*)\n(.*)\n```", PAGE).groups()
+    header, row = re.search(r"```text\n(TF .*)\n(.*)\n", PAGE).groups()
     assert header.split() == written[0].split("\t")
     assert row.split()[-2:] == written[1].split("\t")[-2:]
     for word in FORMATS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from scipy.optimize import minimize
 
 from groundup.apps.grn.evaluation.calibrate import isotonic
 from groundup.apps.grn.evaluation.metrics import (
@@ -16,7 +17,7 @@ from groundup.apps.grn.evaluation.metrics import (
     calibration_error,
     precision_at,
 )
-from groundup.apps.grn.models.logistic import fit_logistic, fit_platt, sigmoid
+from groundup.apps.grn.models.logistic import fit_logistic, fit_rising, sigmoid
 
 sklearn = pytest.importorskip("sklearn", reason="scikit-learn, of the extra `data`, is missing")
 from sklearn.calibration import calibration_curve  # noqa: E402
@@ -118,7 +119,7 @@ def test_isotonic_regression(seed: int, levels: int | None) -> None:
 def test_isotonic_probabilities_have_the_least_brier_score(seed: int) -> None:
     """Of nondecreasing functions none is nearer to the labels it was fitted to, Platt's neither."""
     labels, scores = drawn(seed)
-    a, b = fit_platt(labels, scores)
+    a, b = fit_rising(np.reshape(scores, (-1, 1)), labels)
     least = brier_score_loss(labels, isotonic(labels, scores)(scores))
     assert least <= brier_score_loss(labels, sigmoid(a * scores + b)) + 1e-12
     assert least <= labels.mean() * (1 - labels.mean()) + 1e-12
@@ -149,6 +150,28 @@ def test_platt() -> None:
         np.repeat([1, 0], len(scores)),
         sample_weight=np.append(targets, 1 - targets),
     )
-    a, b = fit_platt(labels, scores)
+    a, b = fit_rising(np.reshape(scores, (-1, 1)), labels)
     assert a == pytest.approx(reference.coef_[0, 0], rel=1e-4)
     assert b == pytest.approx(reference.intercept_[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_weights_that_do_not_fall(seed: int) -> None:
+    """As SciPy finds them with bounds: of two features that say the same one may get nothing."""
+    random = np.random.default_rng(seed)
+    labels = random.random(300) < 0.3
+    first = labels + random.normal(size=300)
+    x = np.stack([first, random.uniform(-1, 1) * first + random.normal(size=300)], axis=1)
+    targets = np.where(
+        labels, (labels.sum() + 1) / (labels.sum() + 2), 1 / (300 - labels.sum() + 2)
+    )
+
+    def loss(w: np.ndarray) -> float:
+        z = x @ w[:2] + w[2]
+        return float((np.logaddexp(0, z) - targets * z).sum())
+
+    bounds = [(0, None), (0, None), (None, None)]
+    expected = minimize(loss, np.zeros(3), bounds=bounds, method="L-BFGS-B", tol=1e-12).x
+    found = np.array(fit_rising(x, labels))
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+    assert loss(found) <= loss(expected) + 1e-6

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..experiments.animation import fitting, recorded, write_page
 from ..experiments.runner import results_of
 from ..runs import Store
-from ..viz.animation.recorder import LARGEST
 from .app import Json, RunId, RunsFolder, app, examples, whole_number
 from .messages import fail, plain, print_json, shown, status, usage
 from .show import Output
@@ -54,6 +52,9 @@ def animate(
     nothing else and works offline. It plays by itself or step by step, by mouse, touch or keyboard.
     The last line is its path.
     """
+    from ..experiments.animation import fitting, recorded, write_page
+    from ..viz.animation.recorder import LARGEST  # Matplotlib is loaded only by who draws
+
     with Store(runs) as store:
         newest = next((info.id for info in store.runs() if info.parent is None), None)
         if run is None and newest is None:

@@ -63,6 +63,16 @@ Layer = Annotated[
 AGAIN, SOON = 30.0, 5.0
 """Seconds after which a line comes again, and before which nothing is estimated."""
 
+GeneColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Of .h5ad and .loom: what names the genes, such as feature_name.",
+        show_default="their usual names",
+        rich_help_panel=READING,
+    ),
+]
+
 
 def _column(of: str) -> Any:
     return typer.Option(

@@ -11,6 +11,7 @@ import typer
 from .app import Json, examples, whole_number
 from .grn import (
     Duplicated,
+    GeneColumn,
     Layer,
     SignColumn,
     Steps,
@@ -38,6 +39,15 @@ ExpressionFile = Annotated[
     Path,
     typer.Argument(
         metavar="EXPRESSION", help="A table, .h5ad or .loom; or the folder of a data set."
+    ),
+]
+
+Aliases = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="A table of other names and the names that they mean.",
+        show_default=False,
     ),
 ]
 
@@ -155,9 +165,11 @@ def check_data(
     transpose: Transpose = None,
     duplicates: Duplicated = "error",
     layer: Layer = None,
+    gene_column: GeneColumn = None,
     tf_column: TFColumn = None,
     target_column: TargetColumn = None,
     sign_column: SignColumn = None,
+    aliases: Aliases = None,
     json: Json = False,
 ) -> None:
     """Say what expression and a prior are like, and whether they fit, before anything is trained.
@@ -165,13 +177,14 @@ def check_data(
     With genes that never change, or a prior of which too little is measured, the exit code is 1.
     """
     from ..apps.grn.data.datasets import CELLS, PRIOR, load_dataset, verify
+    from ..apps.grn.data.names import read_aliases
     from ..apps.grn.data.prior import read_prior
     from ..apps.grn.data.quality import quality
 
     edges: Prior | None = None
     if prior_file is not None:
         place = in_folder(prior_file, PRIOR)
-        edges = read_prior(place, tf=tf_column, target=target_column, sign=sign_column)
+        edges = read_prior(place, tf=tf_column, target=target_column, sign=sign_column, tell=say)
     if expression.is_dir() and (expression / CELLS).is_file():
         verify(expression)
         expression = expression / CELLS
@@ -183,8 +196,8 @@ def check_data(
                 f"{expression} has a prior alone: `groundup grn data check EXPRESSION {expression}`"
             )
     else:
-        values = read(expression, edges, transpose, duplicates, layer)
-    report = quality(values, edges)
+        values = read(expression, edges, transpose, duplicates, layer, gene_column)
+    report = quality(values, edges, None if aliases is None else read_aliases(aliases))
     if json:
         print_json(report.to_json())
     else:
@@ -193,7 +206,12 @@ def check_data(
 
 
 def read(
-    path: Path, edges: Prior | None, transpose: bool | None, duplicates: str, layer: str | None
+    path: Path,
+    edges: Prior | None,
+    transpose: bool | None,
+    duplicates: str,
+    layer: str | None = None,
+    gene_column: str | None = None,
 ) -> Expression:
     """Expression of a file, as the options of a command say; what was decided is told."""
     from ..apps.grn.data.read import read_expression
@@ -206,6 +224,7 @@ def read(
         transpose=transpose,
         duplicates=duplicates,  # type: ignore[arg-type]  # it is one of them
         layer=layer,
+        gene_column=gene_column,
         known_genes=known,
         tell=say,
     )
@@ -231,10 +250,12 @@ def join_cells(
     ] = 10,
     duplicates: Duplicated = "error",
     layer: Layer = None,
+    gene_column: GeneColumn = None,
     output_: Annotated[
         Path | None,
         typer.Option(
             "--output",
+            "-o",
             metavar="FILE",
             help="A table of genes x states; .gz compresses it.",
             show_default="the name of FILE with -states.tsv",
@@ -262,6 +283,7 @@ def join_cells(
                 least,
                 duplicates=duplicates,  # type: ignore[arg-type]
                 layer=layer,
+                gene_column=gene_column,
                 progress=steps,
             )
     except KeyboardInterrupt as error:
@@ -283,9 +305,14 @@ def join_cells(
 )
 @told
 def import_prior(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table, a line for each edge.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A table, a line for each edge; or the folder of a data set."
+        ),
+    ],
     output_: Annotated[
-        Path, typer.Option("--output", metavar="FILE", help="TSV with TF, target and sign.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="TSV with TF, target and sign.")
     ] = Path("prior.tsv"),
     tf_column: TFColumn = None,
     target_column: TargetColumn = None,
@@ -295,18 +322,12 @@ def import_prior(
         typer.Option(metavar="FILE", help="To compare names with.", show_default=False),
     ] = None,
     transpose: Transpose = None,
+    gene_column: GeneColumn = None,
     match_case: Annotated[
         bool,
         typer.Option("--match-case", help="Take names that differ in capitals for the same."),
     ] = False,
-    aliases: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="A table of other names and the names that they mean.",
-            show_default=False,
-        ),
-    ] = None,
+    aliases: Aliases = None,
     json: Json = False,
 ) -> None:
     """Bring a prior into one form, each edge once, and say which of its names are measured."""
@@ -317,16 +338,16 @@ def import_prior(
     if match_case and expression is None:
         raise usage("--match-case needs --expression, whose names are taken")
     place = in_folder(file, PRIOR)
-    found = read_prior(place, tf=tf_column, target=target_column, sign=sign_column)
+    found = read_prior(place, tf=tf_column, target=target_column, sign=sign_column, tell=say)
     if aliases is not None:
         found = renamed(found, read_aliases(aliases))
     names = None
     if expression is not None:
         if match_case:
-            measured = read(expression, None, transpose, "first", None)
+            measured = read(expression, None, transpose, "first", None, gene_column)
             found = renamed(found, match_names(measured, found).by_case)
         else:
-            measured = read(expression, found, transpose, "first", None)
+            measured = read(expression, found, transpose, "first", None, gene_column)
         names = match_names(measured, found)
         names.require()
     write_prior(found, output_)

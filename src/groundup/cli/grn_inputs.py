@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .app import whole_number
-from .grn import Duplicated, Layer, SignColumn, TargetColumn, TFColumn, Transpose, in_folder, say
+from .grn import (
+    Duplicated,
+    GeneColumn,
+    Layer,
+    SignColumn,
+    TargetColumn,
+    TFColumn,
+    Transpose,
+    in_folder,
+    say,
+)
 from .messages import usage
 
 if TYPE_CHECKING:
@@ -44,6 +54,7 @@ class Measured:
     transpose: Transpose = None
     duplicates: Duplicated = "error"
     layer: Layer = None
+    gene_column: GeneColumn = None
     normalize: Annotated[float | None, _done("Scale samples to this sum.", "SUM")] = None
     log1p: Annotated[bool | None, _done("Take log(1 + x).", None, "--log1p/--no-log1p")] = None
     variable_genes: Annotated[
@@ -87,13 +98,16 @@ class Measured:
                 "that has some"
             )
         own = self.expression is None  # a table of the data set, which has genes as rows
-        if own and (self.transpose is not None or self.layer is not None):
-            raise usage("--transpose and --layer are for --expression FILE, not for --data")
+        if own and not (self.transpose is self.layer is self.gene_column is None):
+            raise usage(
+                "--transpose, --layer and --gene-column are for --expression FILE, not for --data"
+            )
         preparing = Preprocessing(self.normalize, bool(self.log1p), self.variable_genes)
         settings: dict[str, Any] = {
             "transpose": False if own else self.transpose,
             "duplicates": self.duplicates,
             "layer": None if own else self.layer,
+            "gene_column": None if own else self.gene_column,
             "known_genes": known,
         }
         if self.cache is not None:
@@ -112,6 +126,7 @@ class Measured:
             "transpose": False if own else self.transpose,
             "duplicates": self.duplicates,
             "layer": self.layer,
+            "gene_column": self.gene_column,
             "normalize": self.normalize,
             "log1p": bool(self.log1p),
             "variable_genes": self.variable_genes,
@@ -140,7 +155,7 @@ class WithPrior(Measured):
         if self.prior is None and any(columns.values()):
             raise usage("--tf-column, --target-column and --sign-column are for --prior FILE")
         if self.prior is not None:
-            return read_prior(in_folder(self.prior, PRIOR), **columns)
+            return read_prior(in_folder(self.prior, PRIOR), **columns, tell=say)
         if self.data is not None:
             verify(self.data)
             return read_prior(self.data / PRIOR)

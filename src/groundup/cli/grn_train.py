@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..apps.grn.training.recipes import Recipe
     from ..apps.grn.training.trained import Trained
 
+COMPOUND = ("ensemble", "combined")
+"""Models of several networks, which only `train` and `evaluate` know."""
 TRAINING = "training"
 """The folder, in that of the model, which keeps where training is."""
 
@@ -61,8 +63,17 @@ def recipe_of(
     settings: list[str] | None,
     epochs: int | None = None,
     start: Recipe | None = None,
+    also: Sequence[str] = (),
 ) -> tuple[str, Recipe]:
     """The model and recipe that the options of a command say.
+
+    Args:
+        model: its name.
+        file: a recipe, which may be of another model.
+        settings: changes to it.
+        epochs: at most.
+        start: what is changed, without a file; the model's own recipe if None.
+        also: names that the command takes besides, for the message.
 
     Example:
         >>> name, recipe = recipe_of("expression", None, ["dropout=0.2"], 5)
@@ -76,8 +87,7 @@ def recipe_of(
     if file is not None:
         model, start = load_recipe(file)
     if model not in PLANS:
-        known = ", ".join([*PLANS, "ensemble", "combined"])
-        raise usage(f"--model {model!r}: expected one of {known}")
+        raise usage(f"--model {model!r}: expected one of {', '.join([*PLANS, *also])}")
     given: dict[str, Any] = {}
     for text in settings or []:
         name, equals, value = text.partition("=")
@@ -139,7 +149,7 @@ def train(
     are learned from but a part for validation; `grn evaluate` tells how good such a model is.
     Ctrl-C loses nothing: the same command goes on where it was. The last line is the folder.
     """
-    from ..apps.grn.training.combined import TOWERS
+    from ..apps.grn.training.combined import TOWERS, Combined
     from ..apps.grn.training.final import train_for_use
     from ..apps.grn.training.saved import save_trained
     from ..apps.grn.training.train import MEMBERS
@@ -147,11 +157,11 @@ def train(
     if hold_out not in (None, "edge", "gene", "group", "tf"):
         raise usage(f"--hold-out {hold_out!r}: expected one of edge, gene, group, tf")
     name, start = model, None
-    if model in ("ensemble", "combined"):
+    if model in COMPOUND:
         model, members = "regulon", members or MEMBERS
         start = TOWERS if name == "combined" else None
     count = members or 1
-    model, recipe = recipe_of(model, recipe_file, set_, epochs, start)
+    model, recipe = recipe_of(model, recipe_file, set_, epochs, start, COMPOUND)
     _usable(out, count, restart)
     problem, names = inputs.pose()
     try:
@@ -189,10 +199,14 @@ def train(
         )
         return
     words = "" if count == 1 else f"{count} times "
-    say(
-        f"{model}: {words}{one.model.size():,} parameters; AUROC on validation edges and as many "
-        f"unlabelled pairs, matched in degree: {', '.join(f'{value:.3f}' for value in reached)}"
-    )
+    found = "trained to the end, without a look at validation"
+    if reached:
+        found = "AUROC on validation edges and as many unlabelled pairs, matched in degree: "
+        found += ", ".join(f"{value:.3f}" for value in reached)
+    say(f"{model}: {words}{one.model.size():,} parameters; {found}")
+    if isinstance(trained, Combined):
+        weighed = zip(["towers", *trained.tables], trained.weights, strict=True)
+        say(f"Weights of the evidence: {', '.join(f'{name} {w:.2f}' for name, w in weighed)}")
     print(shown(out))
 
 
@@ -297,7 +311,7 @@ def _expression(model: Path, content: Mapping[str, Any], inputs: Measured) -> Ex
             )
             return None
         inputs = replace(inputs, expression=(model / file).resolve())
-        own += ["transpose", "duplicates", "layer"]
+        own += ["transpose", "duplicates", "layer", "gene_column"]
     usual = {item.name: item.default for item in fields(Measured)}
     same = {
         name: kept[name] for name in own if name in kept and getattr(inputs, name) == usual[name]

@@ -13,13 +13,16 @@ from .grn import grn, told
 from .grn_compare import contrasts
 from .grn_evaluate import PANEL, Asking, Going, Resamples
 from .grn_inputs import Data
-from .grn_train import Epochs, Model, RecipeFile, Set, recipe_of
+from .grn_train import Epochs, RecipeFile, Set, recipe_of
 from .grouped import grouped
 from .messages import grid, output, print_json, shown, usage
 
 if TYPE_CHECKING:
     from ..apps.grn.tuning.search import Search
 
+Single = Annotated[
+    str, typer.Option(metavar="NAME", help="A single network of `groundup grn models`.")
+]
 SHOWN = 10
 """Trials in the table."""
 
@@ -51,7 +54,7 @@ class Judging(Asking):
 def ablate(
     inputs: Data,
     asking: Asking,
-    model: Model = "regulon",
+    model: Single = "regulon",
     recipe_file: RecipeFile = None,
     set_: Set = None,
     epochs: Epochs = None,
@@ -109,7 +112,7 @@ def ablate(
 def sweep(
     inputs: Data,
     asking: Judging,
-    model: Model = "regulon",
+    model: Single = "regulon",
     recipe_file: RecipeFile = None,
     set_: Set = None,
     epochs: Epochs = None,

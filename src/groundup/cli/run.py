@@ -13,7 +13,6 @@ from rich.console import Console
 
 from ..experiments.config import assignments, changed
 from ..experiments.experiment import Experiment as Loaded, entries, load
-from ..experiments.report import write_report
 from ..experiments.runner import Results, planned_seeds, results_of, run_one, run_seeds
 from ..experiments.tables import NOTE, claims_table, metrics_table
 from ..experiments.trial import to_json
@@ -253,6 +252,8 @@ def show_results(results: Results, console: Console) -> None:
 
 
 def _show(results: Results, store: Store, json: bool) -> None:
+    from ..experiments.report import write_report  # Matplotlib is loaded only by who draws
+
     path = write_report(results, store)
     if json:
         print_json({**results_json(results), "report": str(path)})

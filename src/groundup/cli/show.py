@@ -7,12 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ..experiments.report import (
-    comparison_table,
-    differences,
-    write_comparison,
-    write_report,
-)
 from ..experiments.runner import Results, results_of
 from ..runs import RunInfo, Store, export_csv, export_tensorboard, runs_folder
 from .app import AnyRunIds, Json, RunId, RunIds, RunsFolder, app, examples, whole_number
@@ -44,6 +38,8 @@ def report(
 
     It is one HTML page that needs nothing else.
     """
+    from ..experiments.report import write_report  # Matplotlib is loaded only by who draws
+
     with Store(runs) as store:
         if run is None:
             newest = _newest(store)
@@ -66,6 +62,8 @@ def compare(
     run: AnyRunIds = None, output: Output = None, runs: RunsFolder = None, json: Json = False
 ) -> None:
     """Compare runs or groups on one HTML page: settings, metrics with intervals, curves."""
+    from ..experiments.report import comparison_table, differences, write_comparison
+
     with Store(runs) as store:
         if run is None or len(set(run)) < 2:
             known = "".join(f"\n  {info.id}  {info.status}" for info in _newest(store)[:MENTIONED])

@@ -8,9 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..experiments import evidence, results_page
 from ..experiments.experiment import entries, find, load
-from ..experiments.report import write_report
 from ..experiments.runner import Results, run_seeds
 from ..runs import RunsError, Store, runs_folder
 from .app import Json, RunsFolder, app, complete_experiment, examples
@@ -55,6 +53,8 @@ def verify(
     Seeds that are done already with the same settings and the same code are not run again, so a
     verification that was stopped goes on where it was when it is asked for again.
     """
+    from ..experiments import results_page  # Matplotlib is loaded only by who draws
+
     chosen = _chosen(names or [], all_, foundations)
     if page is None:
         docs = Path("docs")
@@ -99,6 +99,8 @@ def verify(
 
 
 def _verified(name: str, store: Store) -> Results:
+    from ..experiments.report import write_report
+
     experiment = load(name)
     results = run_seeds(
         experiment,
@@ -115,6 +117,8 @@ def _verified(name: str, store: Store) -> Results:
 
 def _figures(page: Path, records: Mapping[str, dict[str, Any]], results: Results) -> list[str]:
     """The files that show what was measured."""
+    from ..experiments import evidence, results_page
+
     name = results.experiment.name
     folder = results_page.figures_folder(page, name)
     return [str(folder / file) for file in evidence.files(records[name])]

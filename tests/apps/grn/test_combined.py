@@ -64,8 +64,8 @@ def test_the_score_is_the_weighted_sum(combined):
         )
     )
     np.testing.assert_allclose(combined.score(pairs), wanted, rtol=1e-5)
-    a, b = combined.platt
-    np.testing.assert_allclose(combined.probability(pairs), sigmoid(a * wanted + b), rtol=1e-4)
+    odds = combined.prevalence.log_odds(wanted, pairs)
+    np.testing.assert_allclose(combined.probability(pairs), sigmoid(odds), rtol=1e-4)
 
 
 def test_it_is_better_than_its_towers_where_the_rest_knows_more(known):
@@ -91,7 +91,7 @@ def test_without_validation_edges_it_is_its_towers(known):
     found = train_combined(blind, replace(QUICK, epochs=1), 0, members=2)
     pairs = np.array([[0, 1], [2, 3]])
     np.testing.assert_allclose(found.score(pairs), found.evidence(pairs)[:, 0])
-    assert found.platt is None
+    assert found.prevalence is None
 
 
 def test_tables_without_places_say_nothing(known):
@@ -132,7 +132,7 @@ def test_the_network_has_its_scores(combined):
     network = predict(combined)
     pairs = np.array([[0, 5], [3, 70], [11, 12]])
     np.testing.assert_allclose(
-        network.scores[tuple(pairs.T)], combined.score(pairs), rtol=1e-3, atol=1e-4
+        network.scores[tuple(pairs.T)], combined.log_odds(pairs), rtol=1e-3, atol=1e-4
     )
     np.testing.assert_allclose(
         network.probability[tuple(pairs.T)], combined.probability(pairs), rtol=1e-3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from groundup.apps.grn.models.logistic import fit_logistic, fit_platt, sigmoid
+from groundup.apps.grn.models.logistic import fit_logistic, fit_rising, sigmoid
 
 
 def data(seed: int = 0, rows: int = 200) -> tuple[np.ndarray, np.ndarray]:
@@ -46,7 +46,7 @@ def test_platt_finds_the_truth_and_keeps_the_order() -> None:
     random = np.random.default_rng(3)
     scores = random.normal(size=20_000) * 4 + 10
     truth = random.random(20_000) < sigmoid(0.5 * scores - 6)
-    a, b = fit_platt(truth, scores)
+    a, b = fit_rising(np.reshape(scores, (-1, 1)), truth)
     assert abs(a - 0.5) < 0.03
     assert abs(b + 6) < 0.4
     p = sigmoid(a * scores + b)
@@ -54,20 +54,20 @@ def test_platt_finds_the_truth_and_keeps_the_order() -> None:
 
 
 def test_platt_of_perfect_scores_is_not_certain() -> None:
-    a, b = fit_platt([1, 1, 1, 0, 0, 0, 0], [3, 3, 3, 1, 1, 1, 1])
+    a, b = fit_rising(np.array([[3.0], [3], [3], [1], [1], [1], [1]]), [1, 1, 1, 0, 0, 0, 0])
     np.testing.assert_allclose(sigmoid(a * np.array([3, 1.0]) + b), [4 / 5, 1 / 6], atol=1e-3)
 
 
 def test_platt_of_scores_that_are_worse_than_chance() -> None:
-    a, b = fit_platt([0, 0, 1, 1], [4.0, 3.0, 2.0, 1.0])
+    a, b = fit_rising([[4.0], [3.0], [2.0], [1.0]], [0, 0, 1, 1])
     assert a == 0
     assert sigmoid(np.array(b)) == pytest.approx(0.5)
 
 
 def test_platt_counts() -> None:
     scores = np.array([3.0, 2.0, 1.0, 0.0])
-    one = fit_platt([1, 0, 1, 0], scores, [1, 3, 1, 3])
-    many = fit_platt([1, 0, 0, 0, 1, 0, 0, 0], np.repeat(scores, [1, 3, 1, 3]))
+    one = fit_rising(np.reshape(scores, (-1, 1)), [1, 0, 1, 0], [1, 3, 1, 3])
+    many = fit_rising(np.repeat(scores, [1, 3, 1, 3])[:, None], [1, 0, 0, 0, 1, 0, 0, 0])
     np.testing.assert_allclose(
         sigmoid(one[0] * scores + one[1]), sigmoid(many[0] * scores + many[1]), atol=1e-6
     )

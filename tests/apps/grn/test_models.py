@@ -193,9 +193,14 @@ def test_ensemble() -> None:
         def probability(self, pairs: np.ndarray) -> np.ndarray:
             return self.p * (1 + pairs[:, 0])
 
+        def score(self, pairs: np.ndarray) -> np.ndarray:
+            return np.log(self.probability(pairs))
+
     pairs = np.array([[0, 3], [1, 2]])
     three = Ensemble([Member(0.1), Member(0.2), Member(0.3)])
-    np.testing.assert_allclose(three.score(pairs), [0.2, 0.4])
+    np.testing.assert_allclose(three.probability(pairs), [0.2, 0.4])
+    mean = np.log([0.1, 0.2, 0.3]).mean()
+    np.testing.assert_allclose(three.score(pairs), [mean, mean + np.log(2)])
     np.testing.assert_allclose(three.spread(pairs), np.std([0.1, 0.2, 0.3]) * np.array([1, 2]))
     with pytest.raises(GRNError, match="at least 2"):
         Ensemble([Member(0.5)])

@@ -145,7 +145,7 @@ def test_more_lines_than_are_joined_at_once(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "a.tsv", sep="\t", float_precision="round_trip")
     assert len(table) == 10_000
     back = table.pivot(index="TF", columns="target", values="importance")
-    again = back.loc[list(network.tf_names), list(network.gene_names)].to_numpy()
+    again = back.loc[list(network.tf_names), list(network.gene_names)].to_numpy("f4")
     assert (again == scores).all()
 
 

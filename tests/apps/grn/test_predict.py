@@ -22,7 +22,7 @@ def made(name: str) -> Trained:
 # R13.5
 @pytest.mark.parametrize("name", ["regulon", "embedding", "cross-encoder"])
 def test_blocks_agree_with_pairs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = made(name).score(EVERY).reshape(12, 80)
+    wanted = made(name).log_odds(EVERY).reshape(12, 80)
     for module in (scoring, blocks):
         monkeypatch.setattr(module, "BLOCK", 36)  # 80 genes: blocks of 36, or of 36 pairs
     monkeypatch.setattr(scoring, "WORTH", 10**9)
@@ -61,7 +61,7 @@ def test_an_ensemble_has_mean_and_spread() -> None:
     ensemble = train_ensemble(known, "expression", quick("expression", epochs=2), members=3)
     network = predict(ensemble)
     np.testing.assert_allclose(
-        network.scores, ensemble.score(EVERY).reshape(12, 80), rtol=1e-4, atol=1e-7
+        network.scores, ensemble.probability(EVERY).reshape(12, 80), rtol=1e-4, atol=1e-7
     )
     assert network.spread is not None
     np.testing.assert_allclose(

@@ -25,6 +25,13 @@ def edges(prior: Prior) -> set[tuple[str, str, int]]:
         "id,TF,target,mor\n1,fur,entA,-1\n2,fur,sodB,1\n3,crp,lacZ,nan\n",
         "## RegulonDB\n# 10.0\ntf;gene;effect\nfur;entA;-\nfur;sodB;+\ncrp;lacZ;+-\n",
         "regulator\teffect\tgene_id\r\nfur\t-\tentA\r\nfur\t+\tsodB\r\ncrp\t?\tlacZ\r\n",
+        # OmniPath, whose source and target are accessions
+        "source\ttarget\tsource_genesymbol\ttarget_genesymbol\tis_stimulation\tis_inhibition\t"
+        "consensus_direction\nP1\tQ1\tfur\tentA\tFalse\tTrue\tTrue\nP1\tQ2\tfur\tsodB\tTrue\tFalse\t"
+        "True\nP2\tQ3\tcrp\tlacZ\tTrue\tTrue\tFalse\n",
+        # RegulonDB
+        "# x\n1)regulatorId\t2)regulatorName\t3)RegulatorGeneName\t4)regulatedId\t5)regulatedName\t"
+        "6)function\nA\tFur\tfur\tB\tentA\t-\nA\tFur\tfur\tC\tsodB\t+\nD\tCRP\tcrp\tE\tlacZ\t-+\n",
         '"tf","target","sign"\n"fur","entA","-"\n"fur"," sodB ","+"\n"crp","lacZ","0"\n',
     ],
 )
@@ -40,6 +47,24 @@ def test_columns_that_are_named_and_columns_without_a_sign(tmp_path):
     assert edges(read_prior(tmp_path / "p.csv", tf="a", target="c")) == {("fur", "entA", 0)}
     (tmp_path / "p.csv").write_text("TF,target,importance,type\nfur,entA,2.5,transcriptional\n")
     assert edges(read_prior(tmp_path / "p.csv")) == {("fur", "entA", 0)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "fur\tentA\t1\nfur\tsodB\t1\nfur\tlacZ\t0\ncrp\tentA\t0\n",  # DREAM's gold standards
+        "TF,Target,Label\nfur,entA,1\nfur,sodB,1\nfur,lacZ,0\ncrp,entA,0\n",  # GENELINK's sets
+    ],
+)
+def test_pairs_that_are_labelled_as_no_edges_are_left_out(tmp_path, content):
+    (tmp_path / "gold.tsv").write_text(content)
+    told = []
+    found = read_prior(tmp_path / "gold.tsv", tell=told.append)
+    assert edges(found) == {("fur", "entA", 0), ("fur", "sodB", 0)}
+    assert told == ["2 of 4 pairs are no edges, by their label 0"]
+    (tmp_path / "gold.tsv").write_text(content.replace("1", "0"))
+    with pytest.raises(GRNError, match="no edges"):
+        read_prior(tmp_path / "gold.tsv")
 
 
 def test_an_edge_with_both_signs_has_none(tmp_path):

@@ -94,7 +94,11 @@ def test_other_genes_of_the_same_samples(tmp_path: Path) -> None:
     trained = saved("regulon", tmp_path / "a")
     again = load_trained(tmp_path / "a", other)
     assert predict(again).scores.shape == (12, 60)
-    np.testing.assert_allclose(predict(again).scores, predict(trained).scores[:, :60], atol=1e-5)
+    wanted = trained.score(EVERY).reshape(12, 80)[:, :60]
+    every = np.stack(np.divmod(np.arange(12 * 60), 60), axis=1)
+    np.testing.assert_allclose(again.score(every).reshape(12, 60), wanted, atol=1e-5)
+    assert (again.prevalence.of_gene[:40] == trained.prevalence.of_gene[:40]).all()
+    assert (again.prevalence.of_gene[40:] == 0).all()
     saved("paired-early", tmp_path / "b")
     with pytest.raises(GRNError, match=r"lacks 40 .* and has 20 others \(new0, new1, new10"):
         load_trained(tmp_path / "b", other)
@@ -170,7 +174,7 @@ def other_weights(folder: Path) -> None:
         (changed(lambda c: c.update(samples=[])), "samples: expected different names"),
         (changed(lambda c: c["recipe"].update(epochs=-1)), "epochs"),
         (changed(lambda c: c["recipe"].update(colour="red")), "colour"),
-        (changed(lambda c: c.update(platt=[-1, 0])), "make no probabilities"),
+        (changed(lambda c: c.update(prevalence=[-1, 0, 0])), "make no log-odds"),
         (changed(lambda c: c.update(signs={"weights": [1], "bias": 0})), "two weights"),
         (changed(lambda c: c.update(seed=None)), "seed is None"),
     ],

@@ -43,7 +43,7 @@ def test_pairs_are_of_the_training_part(kind: str, negatives: str) -> None:
         assert (problem.edges[tuple(pairs.T)] == labels).all()
         edges = {tuple(pair) for pair in pairs[labels == 1].tolist()}
         assert edges == {tuple(pair) for pair in np.argwhere(known.edges).tolist()}
-    found = validation_pairs(known, 0)
+    found = validation_pairs(known, 0, Recipe(negatives=negatives))
     assert found is not None
     assert (split.parts[tuple(found[0].T)] == VALIDATION).all()
     assert (problem.edges[tuple(found[0].T)] == found[1]).all()
@@ -261,7 +261,7 @@ def test_the_best_weights_are_kept() -> None:
     _, _, known = posed()
     recipe = quick("regulon", epochs=30, patience=3, learning_rate=0.05)
     trained = train(known, "regulon", recipe)
-    held = validation_pairs(known, 0)
+    held = validation_pairs(known, 0, recipe)
     assert held is not None
     column = trained.history["validation_auroc"]
     assert auroc(held[1], trained.score(held[0])) == pytest.approx(max(column), abs=1e-9)
@@ -288,13 +288,14 @@ def test_every_method(name: str) -> None:
 def test_probabilities_fit_the_validation_part() -> None:
     _, _, known = posed("edge")
     trained = train(known, "expression", quick("expression", epochs=10))
-    assert trained.platt is not None
+    assert trained.prevalence is not None
     held = np.argwhere(known.validation_allowed)
     p = trained.probability(held)
     truth = known.validation_edges[tuple(held.T)]
     assert abs(p.mean() - truth.mean()) < 0.02
-    order = np.argsort(trained.score(held))
+    order = np.argsort(trained.log_odds(held))
     assert (np.diff(p[order]) >= 0).all()
+    assert trained.prevalence.slope > 0
 
 
 def test_without_validation_it_trains_to_the_end() -> None:
@@ -309,7 +310,7 @@ def test_without_validation_it_trains_to_the_end() -> None:
     trained = train(everything, "regulon", quick("regulon", patience=1, epochs=4))
     assert len(trained.history["loss"]) == 4
     assert "validation_auroc" not in trained.history
-    assert trained.platt is None
+    assert trained.prevalence is None
     assert ((trained.probability(EVERY) > 0) & (trained.probability(EVERY) < 1)).all()
 
 

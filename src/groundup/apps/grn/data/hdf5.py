@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..errors import GRNError
@@ -22,6 +22,10 @@ from .extra import extra
 
 LOOM_GENES = ("Gene", "var_names", "gene", "Symbol", "gene_name", "GeneName", "Accession")
 LOOM_CELLS = ("CellID", "obs_names", "cell", "Cell", "cell_id", "SampleID")
+SYMBOLS = (
+    "feature_name", "gene_symbol", "gene_symbols", "symbol", "symbols", "gene_name", "gene_names",
+    "gene_short_name", "hgnc_symbol", "mgi_symbol",
+)  # fmt: skip
 
 
 @contextmanager
@@ -109,7 +113,7 @@ def form(matrix: Any) -> tuple[str, tuple[int, ...]]:
     if hasattr(matrix, "shape"):
         return "array", tuple(matrix.shape)
     about = matrix.attrs
-    older = f"{about['h5sparse_format']}_matrix" if "h5sparse_format" in about else "group"
+    older = f"{_texts([about.get('h5sparse_format')])[0]}_matrix"
     shape = about.get("shape", about.get("h5sparse_shape", ()))
     return str(about.get("encoding-type", older)), tuple(int(side) for side in shape)
 
@@ -123,6 +127,57 @@ def attribute(file: Any, side: str, usual: Sequence[str]) -> list[str] | None:
     """
     found = next((name for name in usual if name in file.get(side, ())), None)
     return None if found is None else _texts(file[side][found][:])
+
+
+def genes_of(file: Any, layer: str | None, path: Path, column: str | None = None) -> list[str]:
+    """The names of the genes of a file.
+
+    Args:
+        file: an open file.
+        layer: "raw" has genes of its own.
+        path: of the file, for messages.
+        column: of what is said of genes, that which has their names, such as ``feature_name``; a
+            gene of which it says nothing keeps its own. The usual names if None.
+
+    Raises:
+        GRNError: there is no such column, or genes have no names.
+
+    Example:
+        >>> file = {"matrix": 0, "row_attrs": {"Gene": np.array([b"E1"]), "s": np.array([b"fur"])}}
+        >>> genes_of(file, None, Path("x.loom")), genes_of(file, None, Path("x.loom"), "s")
+        (['E1'], ['fur'])
+    """
+    if "matrix" in file:
+        own = attribute(file, "row_attrs", LOOM_GENES if column is None else (column,))
+        if own is None:
+            there = ", ".join(file.get("row_attrs", ())) or "none"
+            named = f"{', '.join(LOOM_GENES[:3])} or the like" if column is None else repr(column)
+            raise GRNError(f"{path}: no row attribute is called {named}; it has {there}")
+        return own
+    table = elements(file, "raw/var" if layer == "raw" else "var", path)
+    names = list(map(str, table.index))
+    if column is None:
+        return names
+    if column not in table.columns:
+        raise GRNError(
+            f"{path}: genes have no column {column!r}; they have "
+            f"{', '.join(map(str, table.columns)) or 'none'}"
+        )
+    return [new or old for new, old in zip(_texts(table[column]), names, strict=True)]
+
+
+def other_names(file: Any, layer: str | None, path: Path) -> list[str]:
+    """Columns that are likely to have symbols of genes.
+
+    Example:
+        >>> other_names({"matrix": 0, "row_attrs": {"feature_name": 0}}, None, Path("x.loom"))
+        ['feature_name']
+    """
+    if "matrix" in file:
+        there = list(file.get("row_attrs", ()))
+    else:
+        there = list(elements(file, "raw/var" if layer == "raw" else "var", path).columns)
+    return [str(name) for name in there if str(name).lower() in SYMBOLS]
 
 
 def annotations_of(
@@ -233,7 +288,7 @@ def words(columns: Mapping[str, NDArray[Any]]) -> dict[str, list[str]]:
     }
 
 
-def _texts(values: NDArray[Any]) -> list[str]:
+def _texts(values: ArrayLike) -> list[str]:
     found = []
     for value in np.asarray(values).tolist():
         if value is None or value != value or str(value) == "<NA>":

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import GRNError
 from .expression import Expression
+from .kinds import IDENTIFIERS, kind_of
 from .prior import Prior
 
 LEAST_EDGES = 10
@@ -22,14 +23,6 @@ LEAST_EDGES = 10
 FEW_NAMES = 3
 """Some symbols, such as P2RY10, look like accessions: so many names or more are told of."""
 
-IDENTIFIERS: Mapping[str, re.Pattern[str]] = {
-    "Ensembl identifiers": re.compile(r"ENS[A-Z]{0,4}[GTP]\d{11}(\.\d+)?"),
-    "UniProt accessions": re.compile(
-        r"([OPQ]\d[A-Z\d]{3}\d|[A-NR-Z]\d[A-Z][A-Z\d]{2}\d([A-Z][A-Z\d]{2}\d)?)(-\d+)?"
-    ),
-    "Entrez numbers": re.compile(r"\d+"),
-}
-"""What names of genes may be that are no symbols, and what these look like."""
 _PARTS = re.compile(r"COMPLEX:|::|[_;:/+&|,-]")
 
 
@@ -91,8 +84,8 @@ class NameReport:
         found = []
         if self.measured_as and self.usable < self.edges / 2:
             found.append(
-                f"the genes of the expression are {self.measured_as}: bring the prior to the same "
-                f"with {_TABLE}"
+                f"the genes of the expression are {self.measured_as}: if its file has a column of "
+                f"symbols, give --gene-column, else bring the prior to the same with {_TABLE}"
             )
         for kind, names in self.identifiers.items():
             if kind != self.measured_as:
@@ -181,7 +174,7 @@ def match_names(
         complexes=complexes,
         idle_tfs=sorted((tfs & measured) - {tf for tf, target in pairs if target in measured}),
         unnamed_edges=sum(tf in unnamed or target in unnamed for tf, target in pairs),
-        measured_as=_kind(expression.genes),
+        measured_as=kind_of(expression.genes),
     )
 
 
@@ -189,14 +182,6 @@ def _is_complex(name: str, measured: Collection[str]) -> bool:
     """Whether a name is that of several genes: it says so, or all of its parts are measured."""
     parts = [part for part in _PARTS.split(name) if part]
     return name.startswith("COMPLEX:") or (len(parts) > 1 and all(p in measured for p in parts))
-
-
-def _kind(genes: Sequence[str]) -> str:
-    """What most of the names are, if they are no symbols."""
-    for kind, form in IDENTIFIERS.items():
-        if 2 * sum(form.fullmatch(gene) is not None for gene in genes) > len(genes):
-            return kind
-    return ""
 
 
 def read_aliases(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -179,6 +179,7 @@ def save_expression(
         "genes": list(expression.genes),
         "samples": list(expression.samples),
         "annotations": {name: list(words) for name, words in expression.annotations.items()},
+        "sha256": _digest(expression),
         "about": dict(about or {}),
     }
     save({"values": Tensor(np.asarray(expression.values, np.float32))}, path, metadata=header)
@@ -200,16 +201,29 @@ def load_expression(path: str | os.PathLike[str]) -> Expression:
         tensors, header = load(path)
         if header["kind"] != "expression" or header["version"] != FORMAT:
             raise KeyError("kind")
-        return Expression(
+        found = Expression(
             tensors["values"].array.astype(np.float32, copy=False),
             header["genes"],
             header["samples"],
             header["annotations"],
         )
+        if header["sha256"] != _digest(found):
+            raise GRNError("its values or names are not those that were written")
     except CheckpointError as error:
         raise GRNError(str(error)) from error
-    except (KeyError, TypeError) as error:
+    except GRNError as error:
+        raise GRNError(f"{path}: damaged: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:
         raise GRNError(f"{path}: not a file of preprocessed expression") from error
+    return found
+
+
+def _digest(expression: Expression) -> str:
+    """A hash of the values and all names."""
+    words = {name: list(column) for name, column in expression.annotations.items()}
+    names = json.dumps([list(expression.genes), list(expression.samples), words])
+    values = np.ascontiguousarray(expression.values, np.float32)
+    return hashlib.sha256(names.encode() + values.tobytes()).hexdigest()
 
 
 def cached(
@@ -221,6 +235,7 @@ def cached(
     transpose: bool | None = None,
     duplicates: Duplicates = "error",
     layer: str | None = None,
+    gene_column: str | None = None,
     known_genes: Collection[str] = (),
 ) -> tuple[Expression, Path]:
     r"""Preprocessed expression: from a file that was made before, if nothing has changed since.
@@ -233,7 +248,7 @@ def cached(
         preprocessing: what is done.
         folder: where such files are kept.
         keep: genes that stay, as in `Preprocessing.apply`.
-        transpose, duplicates, layer, known_genes: as of `read_expression`.
+        transpose, duplicates, layer, gene_column, known_genes: as of `read_expression`.
 
     Returns:
         expression, and its file.
@@ -263,6 +278,7 @@ def cached(
         "transpose": transpose,
         "duplicates": duplicates,
         "layer": layer,
+        "gene_column": gene_column,
         "known_genes": sorted(set(known_genes)),
         "kind": path.suffix,
         "version": FORMAT,
@@ -275,7 +291,12 @@ def cached(
         except GRNError:
             pass  # damaged: made anew below
     read = read_expression(
-        path, transpose=transpose, duplicates=duplicates, layer=layer, known_genes=known_genes
+        path,
+        transpose=transpose,
+        duplicates=duplicates,
+        layer=layer,
+        gene_column=gene_column,
+        known_genes=known_genes,
     )
     made = preprocessing.apply(read, keep)
     save_expression(made, place, {k: v for k, v in about.items() if k != "known_genes"})

@@ -1,15 +1,17 @@
 """What is known beforehand: edges from transcription factors (TFs) to the genes that they regulate.
 
-Read from tables of which one line is an edge: TRRUST, DoRothEA, CollecTRI, RegulonDB, decoupler's
-nets, or any file with a column for the TF and one for its target. A sign, if there is one, says
-whether the TF activates or represses.
+Read from tables of which one line is an edge: TRRUST, DoRothEA, CollecTRI, RegulonDB, OmniPath,
+decoupler's nets, BEELINE's reference networks, or any file with a column for the TF and one for its
+target. A sign, if there is one, says whether the TF activates or represses. Gold standards such as
+DREAM5's list pairs that are no edges as well, with a 0: these are left out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,23 @@ from ....engine.files import write_atomically
 from ..errors import GRNError
 from .extra import UNREADABLE, extra
 
-TF_COLUMNS = ("tf", "source", "regulator", "gene1", "tf_name", "source_genesymbol", "from")
-TARGET_COLUMNS = ("target", "gene", "gene2", "target_gene", "gene_id", "target_genesymbol", "to")
-SIGN_COLUMNS = ("sign", "mor", "weight", "effect", "mode", "regulation", "consensus_direction")
+TF_COLUMNS = (
+    "source_genesymbol", "tf", "source", "regulator", "gene1", "tf_name", "regulatorgenename",
+    "regulatorname", "from",
+)  # fmt: skip
+TARGET_COLUMNS = (
+    "target_genesymbol", "target", "gene", "gene2", "target_gene", "gene_id", "regulatedname", "to",
+)  # fmt: skip
+SIGN_COLUMNS = ("sign", "mor", "weight", "effect", "mode", "regulation")
+PERHAPS_SIGNS = ("type", "function")
+"""These have many meanings, and are signs if they hold nothing else."""
+STIMULATION, INHIBITION = "is_stimulation", "is_inhibition"
+LABEL_COLUMNS = ("label", "edge", "is_edge", "class")
+"""Of pairs of which some are edges and some not."""
 _WORDS = {
     "+": 1, "activation": 1, "activator": 1, "act": 1, "positive": 1, "1": 1,
     "-": -1, "repression": -1, "repressor": -1, "rep": -1, "negative": -1, "-1": -1,
-    "+-": 0, "?": 0, "unknown": 0, "": 0, "0": 0, "nan": 0,
+    "+-": 0, "-+": 0, "?": 0, "unknown": 0, "": 0, "0": 0, "nan": 0,
 }  # fmt: skip
 
 
@@ -85,16 +97,20 @@ def read_prior(
     tf: str | None = None,
     target: str | None = None,
     sign: str | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Prior:
     r"""Edges from a table.
 
     Args:
         path: TSV or CSV, by its first line, gzip too; lines above it that begin with # are
-            remarks. A table without a header has the TF first and the target second, as TRRUST's.
+            remarks. A table without a header has the TF first and the target second, as TRRUST's;
+            if its third column has nothing but 0 and 1, or a column is called "label", it says
+            which pairs are edges, and the others are left out.
         tf: the name of the TF's column; found by its usual names if None.
         target: that of the target's column.
         sign: that of the sign's column, if there is one: numbers, or words such as "+",
             "activation", "Repression".
+        tell: is called with what was decided, in words.
 
     Raises:
         GRNError: no such file, no edges, columns that are not found, a sign that is not
@@ -118,7 +134,7 @@ def read_prior(
             f"{path}: the first line is {first.strip()[:60]!r}; expected at least a TF and a "
             "target, with a tab or a comma between"
         )
-    lower = [column.lower() for column in columns]
+    lower = [_bare(column) for column in columns]
     headed = bool(tf or target) or any(c in lower for c in TF_COLUMNS + TARGET_COLUMNS)
     try:
         table = pd.read_csv(
@@ -133,18 +149,34 @@ def read_prior(
         rest = [c for c in table.columns if c != of_tf]
         of_target = _column(path, rest, target, TARGET_COLUMNS, "target", "target")
         of_sign = sign or next((c for c in rest if _is_sign(c, table[c])), None)
+        of_label = next((c for c in rest if _bare(c) in LABEL_COLUMNS and c != of_sign), None)
         if of_sign is not None and of_sign not in table.columns:
             raise GRNError(f"{path}: there is no column {of_sign!r}; {_has(list(table.columns))}")
     else:
         of_tf, of_target = table.columns[:2]
-        of_sign = None
-        if table.shape[1] > 2 and set(table[2].str.lower()) <= _WORDS.keys():
+        of_sign = of_label = None
+        if table.shape[1] > 2 and set(table[2]) <= {"0", "1"}:
+            of_label = table.columns[2]
+        elif table.shape[1] > 2 and set(table[2].str.lower()) <= _WORDS.keys():
             of_sign = table.columns[2]
-    signs = [0] * len(table) if of_sign is None else [_sign(path, w) for w in table[of_sign]]
+    signs = [0] * len(table)
+    if of_sign is not None:
+        signs = [_sign(path, word) for word in table[of_sign]]
+    elif {STIMULATION, INHIBITION} <= {*lower}:
+        one, other = (table.columns[lower.index(name)] for name in (STIMULATION, INHIBITION))
+        signs = [_true(a) - _true(b) for a, b in zip(table[one], table[other], strict=True)]
+    labels = ["1"] * len(table)
+    if of_label is not None and set(table[of_label]) <= {"0", "1"}:
+        labels = list(table[of_label])
+        if tell is not None and "0" in labels:
+            tell(f"{labels.count('0'):,} of {len(labels):,} pairs are no edges, by their label 0")
     edges = []
-    for line, (one, other, effect) in enumerate(
-        zip(table[of_tf], table[of_target], signs, strict=True), above + (2 if headed else 1)
+    for line, (one, other, effect, label) in enumerate(
+        zip(table[of_tf], table[of_target], signs, labels, strict=True),
+        above + (2 if headed else 1),
     ):
+        if label == "0":
+            continue
         if not one.strip() or not other.strip():
             raise GRNError(f"{path}: line {line} has no name of a TF or of a target")
         edges.append((one.strip(), other.strip(), effect))
@@ -172,10 +204,19 @@ def _first_line(path: Path, pd: Any) -> tuple[str, int]:
 
 
 def _is_sign(name: str, column: Any) -> bool:
-    """Whether a column is that of the signs; "type" has many meanings (BEELINE's is this one)."""
-    if name.lower() == "type":
+    """Whether a column is that of the signs, as BEELINE's "Type" and RegulonDB's "function"."""
+    if _bare(name) in PERHAPS_SIGNS:
         return set(column.str.strip().str.lower()) <= _WORDS.keys()
-    return name.lower() in SIGN_COLUMNS
+    return _bare(name) in SIGN_COLUMNS
+
+
+def _bare(name: str) -> str:
+    """The name of a column without capitals, and without RegulonDB's number, as in "3)function"."""
+    return re.sub(r"^\d+\)", "", name).lower()
+
+
+def _true(word: str) -> int:
+    return int(word.strip().lower() in ("true", "1", "1.0"))
 
 
 def prior_table(prior: Prior) -> bytes:
@@ -214,11 +255,11 @@ def _column(
         if asked not in columns:
             raise GRNError(f"{path}: there is no column {asked!r}; {_has(columns)}")
         return asked
-    lower = {column.lower(): column for column in reversed(columns)}
+    lower = {_bare(column): column for column in reversed(columns)}
     found = next((lower[name] for name in usual if name in lower), None)
     if found is None:
         raise GRNError(
-            f"{path}: no column is called {', '.join(usual[:3])} or the like; {_has(columns)}. "
+            f"{path}: no column is called {', '.join(usual[1:4])} or the like; {_has(columns)}. "
             f"Name the column of the {what} with --{option}-column"
         )
     return found

@@ -23,7 +23,7 @@ from scipy import sparse
 from ..errors import GRNError
 from ..progress import Progress
 from .expression import Duplicates, Expression, joined, repeats
-from .hdf5 import LOOM_GENES, annotations_of, attribute, chosen, elements, form, opened
+from .hdf5 import annotations_of, chosen, form, genes_of, opened
 
 How = Literal["mean", "sum"]
 
@@ -39,6 +39,7 @@ def pseudobulk(
     *,
     duplicates: Duplicates = "error",
     layer: str | None = None,
+    gene_column: str | None = None,
     progress: Progress | None = None,
 ) -> Expression:
     """Join the cells of each state.
@@ -50,6 +51,7 @@ def pseudobulk(
         least: states of fewer cells are left out, as are cells of which an annotation is missing.
         duplicates: what becomes of genes of the same name: "error", "mean", "sum" or "first".
         layer: of the file, the name of a layer, or "raw"; the main matrix without.
+        gene_column: of the file, as of `read_expression`.
         progress: is called with values (of a file) or genes done, of how many, and what is done.
 
     Returns:
@@ -86,7 +88,7 @@ def pseudobulk(
     with opened(path) as file:
         states, state = _states(annotations_of(file, path, columns), columns, least, str(path))
         matrix = chosen(file, layer, path)
-        genes = _genes(file, layer, path)
+        genes = genes_of(file, layer, path, gene_column)
         if duplicates == "error" and (twice := repeats(genes)):
             raise GRNError(
                 f"{path}: {len(twice):,} genes occur more than once, such as "
@@ -121,15 +123,6 @@ def _states(
         )
     place = {state: number for number, state in enumerate(states)}
     return states, np.array([place.get(word, -1) for word in words], np.int64)
-
-
-def _genes(file: Any, layer: str | None, path: Path) -> list[str]:
-    if "matrix" in file:
-        found = attribute(file, "row_attrs", LOOM_GENES)
-        if found is None:
-            raise GRNError(f"{path}: genes have no names")
-        return found
-    return list(map(str, elements(file, "raw/var" if layer == "raw" else "var", path).index))
 
 
 def _indicator(state: NDArray[np.int64], states: int) -> sparse.csr_array:

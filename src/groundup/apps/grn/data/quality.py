@@ -123,12 +123,15 @@ class QualityReport:
         return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
 
 
-def quality(expression: Expression, prior: Prior | None = None) -> QualityReport:
+def quality(
+    expression: Expression, prior: Prior | None = None, aliases: Mapping[str, str] | None = None
+) -> QualityReport:
     """Look at expression, and at what of a prior can be used with it.
 
     Args:
         expression: as it was read.
         prior: edges, if there are some.
+        aliases: other names of genes, and which they mean; of `read_aliases`.
 
     Example:
         >>> expression = Expression(np.eye(3, dtype=np.float32), ["fur", "entA", "sodB"], "xyz")
@@ -149,7 +152,7 @@ def quality(expression: Expression, prior: Prior | None = None) -> QualityReport
     empty = np.flatnonzero(~values.any(axis=0))
     names, edges, signs, own, twins = None, dict[str, float](), dict[str, int](), 0, []
     if prior is not None:
-        names = match_names(expression, prior)
+        names = match_names(expression, prior, aliases)
         measured = set(expression.genes)
         pairs = list(zip(prior.tfs, prior.targets, strict=True))
         degree = list(Counter(a for a, b in pairs if a in measured and b in measured).values())
@@ -257,6 +260,12 @@ def _notes(report: QualityReport) -> list[str]:
         notes.append(
             "names of the prior that would be found if capitals did not count: "
             + _listed([f"{one} as {other}" for one, other in names.by_case.items()])
+        )
+    if names.by_alias:
+        notes.append(
+            "names of the prior that the table of aliases leads to genes that are measured: "
+            + _listed([f"{one} as {other}" for one, other in names.by_alias.items()])
+            + "; bring it in with `groundup grn prior import FILE --aliases TABLE`"
         )
     notes += names.hints()
     if names.usable and names.usable < names.edges / 2:

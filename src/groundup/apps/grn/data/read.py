@@ -23,16 +23,18 @@ from .expression import Duplicates, Expression, joined
 from .extra import UNREADABLE, extra
 from .hdf5 import (
     LOOM_CELLS,
-    LOOM_GENES,
     annotations_of,
     attribute,
     chosen,
     elements,
     form,
+    genes_of,
     matrix,
     opened,
+    other_names,
     words,
 )
+from .kinds import kind_of
 from .orientation import orientation, turned
 
 MOST_VALUES = 2**31
@@ -47,6 +49,7 @@ def read_expression(
     transpose: bool | None = None,
     duplicates: Duplicates = "error",
     layer: str | None = None,
+    gene_column: str | None = None,
     known_genes: Collection[str] = (),
     tell: Tell | None = None,
 ) -> Expression:
@@ -64,6 +67,8 @@ def read_expression(
         duplicates: what becomes of genes of the same name: "error", "mean", "sum" or "first".
         layer: of ``.h5ad`` and ``.loom``, the name of the layer, or "raw"; the main matrix
             without.
+        gene_column: of ``.h5ad`` and ``.loom``, what is said of genes that names them, such as
+            ``feature_name`` where they are called by identifiers; their usual names without.
         known_genes: names that genes have, such as those of the prior.
         tell: is called with what was decided, in words.
 
@@ -100,7 +105,7 @@ def read_expression(
                     f"a {path.suffix} file says which side has the genes: no --transpose"
                 )
             read = _h5ad if path.suffix == ".h5ad" else _loom
-            values, genes, samples, annotations = read(path, layer)
+            values, genes, samples, annotations = read(path, layer, gene_column, say)
             if turned(genes, samples, known_genes):
                 raise GRNError(
                     "the wrong way round: names of genes are among those of the cells "
@@ -109,6 +114,8 @@ def read_expression(
         else:
             if layer is not None:
                 raise GRNError(f"a table has no layers, such as {layer!r}")
+            if gene_column is not None:
+                raise GRNError(f"a table has no columns on genes, such as {gene_column!r}")
             values, genes, samples = _table(path, transpose, known_genes, say)
             annotations = {}
         joint, names = joined(values, genes, duplicates)
@@ -158,12 +165,12 @@ def write_expression(expression: Expression, path: str | os.PathLike[str]) -> No
 
 
 def _h5ad(
-    path: Path, layer: str | None
+    path: Path, layer: str | None, gene_column: str | None, say: Tell
 ) -> tuple[NDArray[np.float32], list[str], list[str], Mapping[str, Sequence[str]]]:
     with opened(path) as file:
         place = chosen(file, layer, path)
         _fits(*form(place)[1])
-        genes = elements(file, "raw/var" if layer == "raw" else "var", path).index
+        genes = _gene_names(file, layer, path, gene_column, say)
         cells = elements(file, "obs", path)
         values = matrix(place)
     if values.shape != (len(cells), len(genes)):
@@ -175,28 +182,33 @@ def _h5ad(
     else:
         values = np.ascontiguousarray(values.T, np.float32)
     columns = {str(name): cells[name].to_numpy() for name in cells.columns}
-    return values, list(map(str, genes)), list(map(str, cells.index)), words(columns)
+    return values, genes, list(map(str, cells.index)), words(columns)
 
 
 def _loom(
-    path: Path, layer: str | None
+    path: Path, layer: str | None, gene_column: str | None, say: Tell
 ) -> tuple[NDArray[np.float32], list[str], list[str], Mapping[str, Sequence[str]]]:
     with opened(path) as file:
         place = chosen(file, layer, path)
         _fits(*place.shape)
-        genes = attribute(file, "row_attrs", LOOM_GENES)
+        genes = _gene_names(file, layer, path, gene_column, say)
         samples = attribute(file, "col_attrs", LOOM_CELLS)
-        if genes is None:
-            raise GRNError(
-                f"no row attribute is called {', '.join(LOOM_GENES[:3])} or the like; it has "
-                f"{', '.join(file.get('row_attrs', ())) or 'none'}"
-            )
         samples = samples or [str(number + 1) for number in range(place.shape[1])]
         try:
             values = np.asarray(place[:], np.float32)
         except OSError as error:
             raise GRNError(f"cannot be read: {_brief(error)}; it may be truncated") from error
         return values, genes, samples, annotations_of(file, path)
+
+
+def _gene_names(
+    file: Any, layer: str | None, path: Path, column: str | None, say: Tell
+) -> list[str]:
+    genes = genes_of(file, layer, path, column)
+    others = other_names(file, layer, path) if column is None else []
+    if others and (kind := kind_of(genes)):
+        say(f"genes are called by {kind}; --gene-column {others[0]} takes other names")
+    return genes
 
 
 def _fits(rows: int, columns: int) -> None:

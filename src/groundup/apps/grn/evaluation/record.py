@@ -67,6 +67,7 @@ class Record:
         """
         record = cls(Path(folder))
         if not record._settings.exists():
+            refuse_others(record.folder, ("recipe.json",))
             content = {
                 "format": _FORMAT,
                 "protocol": asdict(protocol),
@@ -117,7 +118,7 @@ class Record:
             content = {"pairs": tensor(asked.pairs, dtype=int64), "labels": tensor(asked.labels)}
             save(content, path, {"seed": seed})
             return
-        before, _ = _load(path)
+        before, _ = _load(path, *_PAIRS)
         if not np.array_equal(before["pairs"], asked.pairs):
             raise GRNError(
                 f"{path}: seed {seed} asks about other pairs now, since another version of "
@@ -142,7 +143,7 @@ class Record:
         path = self._run(method, seed)
         if not path.exists():
             return None
-        arrays, metadata = _load(path)
+        arrays, metadata = _load(path, *_RUN)
         return Run(method, seed, arrays["scores"], arrays["probabilities"], metadata["metrics"])
 
     def read(self) -> Evaluation:
@@ -157,12 +158,12 @@ class Record:
         protocol, tf_names = self._read_settings()
         asked: dict[int, Asked] = {}
         for path in self.folder.glob("pairs/*.safetensors"):
-            arrays, metadata = _load(path)
+            arrays, metadata = _load(path, *_PAIRS)
             asked[metadata["seed"]] = Asked(arrays["pairs"], arrays["labels"].astype(bool))
         asked = dict(sorted(asked.items()))
         runs: dict[tuple[str, int], Run] = {}
         for path in sorted(self.folder.glob("runs/*.safetensors")):
-            arrays, told = _load(path)
+            arrays, told = _load(path, *_RUN)
             name, seed = told["method"], told["seed"]
             runs[name, seed] = Run(
                 name, seed, arrays["scores"], arrays["probabilities"], told["metrics"]
@@ -179,6 +180,28 @@ class Record:
         return self.folder / "runs" / f"{method}-{seed}.safetensors"
 
 
+def refuse_others(folder: Path, own: Sequence[str] = ()) -> None:
+    """Refuse to begin in a folder that has something else.
+
+    Args:
+        folder: may be missing.
+        own: names that may be there; those with a dot before them always may.
+
+    Raises:
+        GRNError: there are other files.
+
+    Example:
+        >>> refuse_others(Path("no such folder"))
+    """
+    if folder.is_file():
+        raise GRNError(f"{folder}: a file, expected a folder")
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if others := [name for name in there if name not in own and not name.startswith(".")]:
+        raise GRNError(
+            f"{folder}: a folder with other files, such as {others[0]}; name another folder"
+        )
+
+
 def _rectangle(
     runs: Mapping[tuple[str, int], Run], seeds: list[int]
 ) -> tuple[list[str], list[int]]:
@@ -190,9 +213,16 @@ def _rectangle(
     return whole, seeds
 
 
-def _load(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
+_PAIRS = {"pairs", "labels"}, {"seed"}
+_RUN = {"scores", "probabilities"}, {"method", "seed", "metrics"}
+
+
+def _load(path: Path, needed: set[str], told: set[str]) -> tuple[dict[str, NDArray[Any]], Any]:
     try:
         tensors, metadata = load(path)
-    except CheckpointError as error:
+        missing = (needed - set(tensors)) | (told - set(metadata))
+        if missing:
+            raise CheckpointError(f"{path}: there is no {', '.join(sorted(missing))} in it")
+    except (CheckpointError, TypeError) as error:
         raise GRNError(f"{error}; remove the file, and the run is made again") from error
     return {name: np.asarray(value.numpy()) for name, value in tensors.items()}, metadata

@@ -109,17 +109,17 @@ def _others(lines: Sequence[Line], best: Line) -> str:
 
 
 def _warning(protocol: Protocol, best: Line, degree: Line | None) -> str:
-    if best.auroc.value >= ALARM:
-        return (
-            f"An AUROC of {best.auroc.value:.3f} is more than expression is known to tell of "
-            "regulation. Look for a leak first: the same edges in two sources, copies of a gene, "
-            "labels in the features."
-        )
     if degree is not None and degree.auroc.value >= SHORTCUT and protocol.negatives != "matched":
         return (
             f"Counting edges alone reaches {degree.auroc.value:.3f} here, because most TFs and "
             f"genes among {BESIDE[protocol.negatives]} have few edges. A figure under this "
             "protocol says little of expression; ask again with matched pairs."
+        )
+    if best.auroc.value >= ALARM:
+        return (
+            f"An AUROC of {best.auroc.value:.3f} is more than expression is known to tell of "
+            "regulation. Look for a leak first: the same edges in two sources, copies of a gene, "
+            "labels in the features."
         )
     return ""
 

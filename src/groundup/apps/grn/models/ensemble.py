@@ -20,10 +20,13 @@ from ..task.problem import Pairs
 
 
 class Member(Protocol):
-    """Anything that gives probabilities."""
+    """Anything that gives scores and probabilities."""
 
     def probability(self, pairs: Pairs) -> NDArray[np.float64]:
         """Of an edge, for each pair (pairs, 2) -> (pairs,)."""
+
+    def score(self, pairs: Pairs) -> NDArray[np.float64]:
+        """The logit, for each pair (pairs, 2) -> (pairs,)."""
 
 
 M = TypeVar("M", bound=Member)
@@ -44,9 +47,11 @@ class Ensemble(Generic[M]):
         ...         self.p = p
         ...     def probability(self, pairs):
         ...         return np.full(len(pairs), self.p)
+        ...     def score(self, pairs):
+        ...         return np.log(self.probability(pairs))
         >>> both = Ensemble([Sure(0.5), Sure(1.0)])
         >>> pairs = np.array([[0, 1]])
-        >>> both.score(pairs).tolist(), both.spread(pairs).tolist()
+        >>> both.probability(pairs).tolist(), both.spread(pairs).tolist()
         ([0.75], [0.25])
     """
 
@@ -64,8 +69,12 @@ class Ensemble(Generic[M]):
         return np.mean([member.probability(pairs) for member in self.members], axis=0)
 
     def score(self, pairs: Pairs) -> NDArray[np.float64]:
-        """The same: its order is that of the probabilities."""
-        return self.probability(pairs)
+        """The mean of the members' scores.
+
+        Shape:
+            pairs: (pairs, 2) -> (pairs,).
+        """
+        return np.mean([member.score(pairs) for member in self.members], axis=0)
 
     def spread(self, pairs: Pairs) -> NDArray[np.float64]:
         """The standard deviation over the members.

@@ -4,9 +4,9 @@ $$p = \sigma(w \cdot x + b), \qquad
 \min_{w, b} -\sum_i c_i \big(y_i \log p_i + (1 - y_i) \log (1 - p_i)\big)
 + \tfrac\lambda2 \lVert w \rVert^2$$
 
-by Newton's method with steps that are halved until they help. Platt (1999) fits one weight and a
-bias to the scores of a classifier, with targets $(N_+ + 1) / (N_+ + 2)$ and $1 / (N_- + 2)$ rather
-than 1 and 0, so that scores that separate perfectly do not end at certainty.
+by Newton's method with steps that are halved until they help. To make probabilities of the scores
+of a classifier, Platt (1999) fits one weight and a bias, with targets $(N_+ + 1) / (N_+ + 2)$ and
+$1 / (N_- + 2)$ rather than 1 and 0, so that scores that separate perfectly do not end at certainty.
 """
 
 from __future__ import annotations
@@ -110,36 +110,41 @@ def fit_logistic(
     return Logistic(w[:-1], float(w[-1]))
 
 
-def fit_platt(
-    labels: ArrayLike, scores: ArrayLike, counts: ArrayLike | None = None
-) -> tuple[float, float]:
-    """Slope and bias that make probabilities of scores (Platt, 1999).
+def fit_rising(
+    x: ArrayLike, labels: ArrayLike, counts: ArrayLike | None = None
+) -> tuple[float, ...]:
+    """Fit weights that are not below 0, so that probabilities rise with each feature.
+
+    With one feature, the score of a classifier, these are slope and bias of Platt (1999).
 
     Args:
+        x: features, of rows that were not trained on.
         labels: 1 for edges, 0 for other pairs.
-        scores: on pairs that were not trained on.
-        counts: how many pairs each stands for; itself if None.
+        counts: how many pairs each row stands for; itself if None.
 
     Shape:
-        labels, scores, counts: (pairs,).
+        x: (rows, features); labels, counts: (rows,).
 
     Returns:
-        a and b of sigmoid(a * score + b); a is at least 0, so that the order stays.
+        A weight for each feature, 0 where it would be below, and the bias.
 
     Example:
-        >>> a, b = fit_platt([1, 1, 0, 0], [2.0, 1.0, -1.0, -2.0])
-        >>> bool(a > 0), bool(abs(b) < 1e-6)
-        (True, True)
+        >>> x = [[2.0, 0.0], [1.0, 0.1], [1.5, 0.9], [-2.0, 0.8]]
+        >>> slope, other, bias = fit_rising(x, [1, 1, 0, 0])
+        >>> bool(slope > 0), other
+        (True, 0.0)
     """
-    truth = np.asarray(labels, bool)
+    rows, truth = np.asarray(x, np.float64), np.asarray(labels, bool)
     c = np.ones(len(truth)) if counts is None else np.asarray(counts, np.float64)
-    values = np.asarray(scores, np.float64)
     yes, no = c[truth].sum(), c[~truth].sum()
     targets = np.where(truth, (yes + 1) / (yes + 2), 1 / (no + 2))
-    middle, width = values.mean(), max(float(values.std()), 1e-12)
-    fitted = fit_logistic(((values - middle) / width)[:, None], targets, c)
-    slope = float(fitted.weights[0]) / width
-    if slope <= 0:
-        share = float((c * targets).sum() / c.sum())
-        return 0.0, float(np.log(share / (1 - share)))
-    return slope, fitted.bias - slope * float(middle)
+    middle, width = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-12)
+    kept = np.flatnonzero(rows.std(axis=0) > 1e-9)
+    while True:
+        fitted = fit_logistic(((rows - middle) / width)[:, kept], targets, c)
+        if not (fitted.weights < 0).any():
+            break
+        kept = kept[fitted.weights > 0]
+    weights = np.zeros(rows.shape[1])
+    weights[kept] = fitted.weights / width[kept]
+    return (*map(float, weights), float(fitted.bias - weights @ middle))

@@ -77,7 +77,7 @@ def _present(network: Network) -> list[str]:
 def _tsv(network: Network, count: int | None) -> Iterator[str]:
     present = _present(network)
     yield "\t".join(["TF", "target", "importance", *present])
-    for row in _plain(network, count, "\t"):
+    for row in _plain(network, count, '\t"'):
         yield "\t".join(
             [row.tf, row.target, repr(row.importance), *(_word(getattr(row, c)) for c in present)]
         )
@@ -85,13 +85,13 @@ def _tsv(network: Network, count: int | None) -> Iterator[str]:
 
 def _arboreto(network: Network, count: int | None) -> Iterator[str]:
     yield "TF\ttarget\timportance"
-    for row in _plain(network, count, "\t"):
+    for row in _plain(network, count, '\t"'):
         yield f"{row.tf}\t{row.target}\t{row.importance!r}"
 
 
 def _beeline(network: Network, count: int | None) -> Iterator[str]:
     yield "Gene1\tGene2\tEdgeWeight"
-    for row in _plain(network, count, "\t"):
+    for row in _plain(network, count, '\t"'):
         yield f"{row.tf}\t{row.target}\t{row.importance!r}"
 
 
@@ -152,10 +152,10 @@ def _word(value: float | int | bool | None) -> str:
 def _plain(network: Network, count: int | None, marks: str) -> Iterator[Row]:
     """Rows whose names do not break lines or columns."""
     for name in (*network.tf_names, *network.gene_names):
-        if any(mark in name for mark in (*marks, "\n", "\r")):
+        if any(mark in name for mark in (*marks, "\n", "\r")) or name != name.strip():
             raise GRNError(
-                f"the name {name!r} has a character that parts columns or lines in this format; "
-                "rename the gene, or take graphml"
+                f"the name {name!r} has a character that parts columns or lines in this format, or "
+                "blanks at its ends; rename the gene, or take graphml"
             )
     return network.ranked(count)
 

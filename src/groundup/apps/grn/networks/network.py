@@ -133,7 +133,7 @@ class Network:
         """
         for tf, gene in self.order(count).tolist():
             probability = self._at(self.probability, tf, gene)
-            score = float(self.scores[tf, gene])
+            score = _short(self.scores[tf, gene])
             yield Row(
                 self.tf_names[tf],
                 self.gene_names[gene],
@@ -146,4 +146,9 @@ class Network:
 
     @staticmethod
     def _at(matrix: NDArray[np.float32] | None, tf: int, gene: int) -> float | None:
-        return None if matrix is None else float(matrix[tf, gene])
+        return None if matrix is None else _short(matrix[tf, gene])
+
+
+def _short(value: np.floating) -> float:
+    """The number with the fewest digits that is the same in the precision of the value."""
+    return float(str(value))

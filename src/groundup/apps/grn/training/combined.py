@@ -26,11 +26,11 @@ from ..baselines.clr import clr
 from ..baselines.nearby import nearness, votes_nearby
 from ..baselines.neighbours import neighbours
 from ..models import Ensemble
-from ..models.logistic import Real, fit_logistic, sigmoid
+from ..models.logistic import fit_logistic, sigmoid
 from ..progress import Progress
 from ..task.problem import Known, Pairs
 from .pairs import validation_pairs
-from .probabilities import fit_probabilities
+from .prevalence import Prevalence, fit_prevalence
 from .recipes import PLANS, Recipe
 from .train import MEMBERS, train_ensemble
 from .trained import Trained
@@ -56,7 +56,7 @@ class Combined:
         weights: of each.
         votes: the edges that vote: those of training.
         places: where each gene comes along the genome, counted in genes; -1 where not known.
-        platt: slope and bias that make probabilities of scores; None without validation edges.
+        prevalence: makes log-odds of scores; None without validation edges.
 
     Shape:
         tables: (TFs, genes) each; middle, width, weights: (1 + tables,); votes: (edges, 2);
@@ -70,7 +70,7 @@ class Combined:
     weights: Numbers
     votes: Pairs
     places: NDArray[np.int64]
-    platt: tuple[float, float] | None = None
+    prevalence: Prevalence | None = None
 
     def __repr__(self) -> str:
         return f"Combined({len(self.towers.members)} x {self.towers.members[0]!r})"
@@ -93,19 +93,22 @@ class Combined:
         """
         return (self.evidence(pairs) - self.middle) / self.width @ self.weights
 
-    def probability(self, pairs: Pairs) -> Numbers:
-        """That a pair is an edge of the prior, at the prevalence found among validation pairs.
+    def log_odds(self, pairs: Pairs) -> Numbers:
+        """Those of an edge of the prior, at the prevalence found among validation pairs.
 
         Shape:
             pairs: (pairs, 2) -> (pairs,).
         """
-        return self.calibrated(self.score(pairs))
+        scores = self.score(pairs)
+        return scores if self.prevalence is None else self.prevalence.log_odds(scores, pairs)
 
-    def calibrated(self, scores: NDArray[Real]) -> NDArray[Real]:
-        """Probabilities of scores that this model gave."""
-        a, b = self.platt or (1.0, 0.0)
-        kind = scores.dtype.type
-        return sigmoid(scores * kind(a) + kind(b))
+    def probability(self, pairs: Pairs) -> Numbers:
+        """That a pair is an edge of the prior, after `log_odds`.
+
+        Shape:
+            pairs: (pairs, 2) -> (pairs,).
+        """
+        return sigmoid(self.log_odds(pairs))
 
 
 def train_combined(
@@ -139,12 +142,13 @@ def train_combined(
         >>> [*found.tables], found.score(np.array([[0, 1], [0, 2]])).shape
         (['neighbours', 'clr', 'votes nearby', 'nearness'], (2,))
     """
-    towers = train_ensemble(known, "regulon", recipe or TOWERS, seed, members, progress, folder)
+    recipe = recipe or TOWERS
+    towers = train_ensemble(known, "regulon", recipe, seed, members, progress, folder)
     tables = tables_of(known, seed)
     count = 1 + len(tables)
     first, votes = np.eye(1, count)[0], np.argwhere(known.edges)
     alone = Combined(towers, tables, np.zeros(count), np.ones(count), first, votes, known.places)
-    held = validation_pairs(known, seed)
+    held = validation_pairs(known, seed, recipe)
     if held is None:
         return alone
     evidence = alone.evidence(held[0])
@@ -152,7 +156,7 @@ def train_combined(
     width[width < 1e-9] = 1.0
     fitted = fit_logistic((evidence - middle) / width, held[1], ridge=RIDGE)
     found = replace(alone, middle=middle, width=width, weights=fitted.weights)
-    return replace(found, platt=fit_probabilities(found, known, seed))
+    return replace(found, prevalence=fit_prevalence(found, known, seed))
 
 
 def tables_of(known: Known, seed: int) -> dict[str, NDArray[np.float32]]:

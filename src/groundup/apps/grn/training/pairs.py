@@ -111,21 +111,25 @@ def parts(known: Known) -> Split:
     return Split("edge", of.astype(np.int8))
 
 
-def validation_pairs(known: Known, seed: int) -> tuple[Pairs, NDArray[np.bool_]] | None:
-    """Edges of the validation part with as many unlabelled pairs, matched in degree.
+def validation_pairs(
+    known: Known, seed: int, recipe: Recipe
+) -> tuple[Pairs, NDArray[np.bool_]] | None:
+    """Edges of the validation part with as many unlabelled pairs, drawn as the recipe says.
+
+    Where no pair is left to match in degree, they are drawn evenly.
 
     Returns:
         Pairs (pairs, 2) and which are edges (pairs,); None if there are no such edges.
 
     Example:
         >>> known = Known.of_all(Expression(np.ones((3, 2), np.float32), "abc", "xy"), [0])
-        >>> validation_pairs(known, 0) is None
+        >>> validation_pairs(known, 0, Recipe()) is None
         True
     """
     edges = np.argwhere(known.validation_edges)
     random = np.random.default_rng([seed, 1])
     kinds: tuple[Negatives, ...] = ("matched", "uniform")
-    for kind in kinds:
+    for kind in kinds[kinds.index(recipe.negatives) :]:
         try:
             others = draw_unlabelled(
                 known.edges | known.validation_edges,

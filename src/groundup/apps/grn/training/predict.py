@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..models import Ensemble
+from ..models.logistic import sigmoid
 from ..networks.network import Network
 from ..progress import Progress, part_of
 from .blocks import score_blocks
@@ -24,9 +25,9 @@ def predict(
     """Score every TF with every gene.
 
     Args:
-        trained: a model, or an ensemble of models of the same TFs and genes; an ensemble's scores
-            are its mean probabilities, and it knows their spread. Of a combined model the spread is
-            that of its towers.
+        trained: a model, whose scores are log-odds; or an ensemble of models of the same TFs and
+            genes, whose scores are mean probabilities, and which knows their spread. Of a combined
+            model the spread is that of its towers.
         progress: told of pairs done, of pairs in all, and of what is done.
 
     Example:
@@ -50,7 +51,9 @@ def predict(
     head, z = trained.signs, trained.standardized
     for block in score_blocks(trained):
         genes = slice(start, start + block.shape[1])
-        scores[:, genes], probability[:, genes] = block, trained.calibrated(block)
+        if trained.prevalence is not None:
+            block = trained.prevalence.of_all(block, genes)
+        scores[:, genes], probability[:, genes] = block, sigmoid(block)
         if head is not None and z is not None:
             sign[:, genes] = np.where(head.activates(trained.tfs, z, genes), 1, -1)
         start = genes.stop
@@ -105,4 +108,6 @@ def _of_combined(combined: Combined, progress: Progress | None) -> Network:
     total = np.zeros(scores.shape, np.float32)
     for evidence, middle, width, weight in each:
         total += np.float32(weight / width) * (evidence - np.float32(middle))
-    return replace(network, scores=total, probability=combined.calibrated(total))
+    if combined.prevalence is not None:
+        total = combined.prevalence.of_all(total)
+    return replace(network, scores=total, probability=sigmoid(total))

@@ -37,6 +37,7 @@ from ..models.logistic import Logistic
 from ..task.problem import Known
 from .combined import Combined, tables_of
 from .pairs import mean_of_groups, seen, standardized_of
+from .prevalence import Prevalence
 from .recipes import Recipe, build
 from .signs import SignHead
 from .trained import Trained
@@ -48,7 +49,7 @@ SKETCH = 32
 ALIKE = 0.8
 """The least mean correlation of kept and given profiles."""
 DAMAGE = (
-    TypeError, ValueError, KeyError, AttributeError, ArithmeticError, RuntimeError, MemoryError
+    TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError
 )  # fmt: skip
 """What building a model raises of a description that is not one."""
 T = TypeVar("T")
@@ -100,8 +101,11 @@ def save_trained(
             f"evidence/{name}": tensor(getattr(trained, name))
             for name in ("middle", "width", "weights", "votes", "places")
         }
+        combined = {
+            "names": list(trained.tables),
+            "prevalence": _prevalence_kept(trained.prevalence, evidence),
+        }
         save(evidence, place / WEIGHTS)
-        combined = {"names": list(trained.tables), "platt": trained.platt}
         _write(place, {**_head(), "combined": combined, "weights": _hash(place / WEIGHTS)})
         return
     tensors = {f"model/{name}": value for name, value in trained.model.state_dict().items()}
@@ -115,7 +119,7 @@ def save_trained(
         "tfs": list(trained.tf_names),
         "genes": list(trained.gene_names),
         "samples": list(trained.samples),
-        "platt": trained.platt,
+        "prevalence": _prevalence_kept(trained.prevalence, tensors),
         "signs": None,
         "history": {
             name: [None if math.isnan(value) else value for value in column]
@@ -196,9 +200,9 @@ def load_trained(
         model.eval()
         edges = _edges(tensors["prior/edges"], len(tf_names), len(genes))
         signs = _signs(content.get("signs"), tensors, len(tf_names))
-        platt = _platt(content.get("platt"))
+        prevalence = _prevalence(content.get("prevalence"), tensors, len(tf_names), len(genes))
         pooled = recipe.pooled and model.reads_expression
-        groups = _of_genes(tensors, "genes/groups", len(genes)) if pooled else None
+        groups = _numbered(tensors, "genes/groups", len(genes)) if pooled else None
         history = {
             column: [math.nan if value is None else float(value) for value in values]
             for column, values in content.get("history", {}).items()
@@ -237,7 +241,7 @@ def load_trained(
         np.zeros((len(names), 0), np.float32) if x is None else x,
         z,
         np.array(kept, np.int64).reshape(-1, 2),
-        platt,
+        _of_names(prevalence, genes, names),
         signs,
         groups,
         history,
@@ -258,8 +262,8 @@ def _combined(place: Path, content: Mapping[str, Any], expression: Expression | 
             for name in ("middle", "width", "weights")
         }
         votes = _edges(tensors["evidence/votes"], len(one.tf_names), len(genes))
-        places = _of_genes(tensors, "evidence/places", len(genes))
-        platt = _platt(combined.get("platt"))
+        places = _numbered(tensors, "evidence/places", len(genes))
+        prevalence = _prevalence(combined.get("prevalence"), tensors, len(one.tf_names), len(genes))
     except DAMAGE as error:
         if isinstance(error, GRNError) and str(place) in str(error):
             raise
@@ -277,7 +281,14 @@ def _combined(place: Path, content: Mapping[str, Any], expression: Expression | 
         (1 + len(tables),)
     }:
         raise GRNError(f"{place}: its evidence is not {', '.join(tables)}; train it again")
-    return Combined(towers, tables, **numbers, votes=voting, places=known.places, platt=platt)
+    return Combined(
+        towers,
+        tables,
+        **numbers,
+        votes=voting,
+        places=known.places,
+        prevalence=_of_names(prevalence, genes, arranged.genes),
+    )
 
 
 def _content(place: Path) -> dict[str, Any]:
@@ -342,11 +353,11 @@ def _edges(given: Tensor, tfs: int, genes: int) -> NDArray[np.int64]:
     return edges.astype(np.int64)
 
 
-def _of_genes(tensors: Mapping[str, Tensor], name: str, genes: int) -> NDArray[np.int64]:
-    """A whole number for each gene."""
+def _numbered(tensors: Mapping[str, Tensor], name: str, count: int) -> NDArray[np.int64]:
+    """A whole number for each TF or gene."""
     numbers = tensors[name].numpy()
-    if numbers.shape != (genes,) or numbers.dtype.kind != "i":
-        raise GRNError(f"{name} is not a whole number for each of {genes:,} genes")
+    if numbers.shape != (count,) or numbers.dtype.kind != "i":
+        raise GRNError(f"{name}: expected {count:,} whole numbers")
     return numbers.astype(np.int64)
 
 
@@ -362,13 +373,40 @@ def _signs(
     return SignHead(Logistic(weights, bias), leaning)
 
 
-def _platt(content: Any) -> tuple[float, float] | None:
+def _prevalence_kept(
+    prevalence: Prevalence | None, tensors: dict[str, Tensor]
+) -> list[float] | None:
+    """The three numbers; those of TFs and genes go to the tensors."""
+    if prevalence is None:
+        return None
+    tensors["prevalence/of_tf"] = tensor(prevalence.of_tf)
+    tensors["prevalence/of_gene"] = tensor(prevalence.of_gene)
+    return [prevalence.slope, prevalence.degree, prevalence.bias]
+
+
+def _prevalence(
+    content: Any, tensors: Mapping[str, Tensor], tfs: int, genes: int
+) -> Prevalence | None:
     if content is None:
         return None
-    slope, bias = map(float, content)
-    if not (math.isfinite(slope) and math.isfinite(bias) and slope >= 0):
-        raise GRNError(f"slope {slope} and bias {bias} make no probabilities")
-    return slope, bias
+    slope, degree, bias = map(float, content)
+    if not (math.isfinite(slope + degree + bias) and slope >= 0 and degree >= 0):
+        raise GRNError(f"{slope}, {degree} and {bias} make no log-odds")
+    of_tf = _numbered(tensors, "prevalence/of_tf", tfs)
+    of_gene = _numbered(tensors, "prevalence/of_gene", genes)
+    if min(of_tf.min(), of_gene.min()) < 0:
+        raise GRNError("prevalence/of_tf and of_gene have numbers below 0")
+    return Prevalence(slope, degree, bias, of_tf, of_gene)
+
+
+def _of_names(
+    prevalence: Prevalence | None, genes: Sequence[str], names: Sequence[str]
+) -> Prevalence | None:
+    """With the genes in another order; genes that were not there have no edge."""
+    if prevalence is None:
+        return None
+    of = dict(zip(genes, prevalence.of_gene.tolist(), strict=True))
+    return replace(prevalence, of_gene=np.array([of.get(name, 0) for name in names], np.int64))
 
 
 def _arranged(

@@ -1,7 +1,8 @@
 """Training a model on what is known, so that it can be stopped at any moment.
 
 Early stopping looks at the AUROC of validation edges among as many unlabelled pairs of the
-validation part, matched in degree: a score that only counts edges gains nothing there.
+validation part, drawn as those of training. Matched in degree, a score that only counts edges gains
+nothing there.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from ..models import Ensemble, InBatch, PairModel, TowerModel, info_nce
 from ..progress import Progress, listener, part_of
 from ..task.problem import Known, Pairs
 from .pairs import PairBatches, features, validation_pairs
-from .probabilities import fit_probabilities
+from .prevalence import fit_prevalence
 from .recipes import Recipe, build, plan_of
 from .signs import fit_signs
 from .trained import Trained, score_pairs
@@ -83,7 +84,7 @@ def train(
         model = build(name, tfs, genes, len(known.expression.samples), recipe.options)
         x = features(known, model.reads_expression, recipe.pooled)
         batches = PairBatches(known, recipe, seed, x)
-        held = validation_pairs(known, seed)
+        held = validation_pairs(known, seed, recipe)
         tell = progress or listener()
         history = _fitted(model, name, recipe, seed, batches, held, tell, folder)
     model.eval()
@@ -104,7 +105,7 @@ def train(
         known.groups if recipe.pooled and model.reads_expression else None,
         history,
     )
-    return replace(trained, platt=fit_probabilities(trained, known, seed))
+    return replace(trained, prevalence=fit_prevalence(trained, known, seed))
 
 
 def train_ensemble(

@@ -14,9 +14,10 @@ from ....engine.ops.creation import tensor
 from ....engine.tensor import Tensor
 from ....training.evaluate import evaluating
 from ..models import PairModel, TowerModel
-from ..models.logistic import Real, sigmoid
+from ..models.logistic import sigmoid
 from ..task.problem import Pairs
 from .pairs import pair_inputs
+from .prevalence import Prevalence
 from .recipes import Recipe
 from .signs import SignHead
 
@@ -44,7 +45,7 @@ class Trained:
         x: what the model sees of each gene, no columns if it reads no expression.
         standardized: expression, for signs; None if it is not there.
         edges: pairs that were in the prior, in training or validation.
-        platt: slope and bias that make probabilities of scores; None without validation edges.
+        prevalence: makes log-odds of scores; None without validation edges.
         signs: says whether an edge activates; None if too few signs were known.
         groups: the number of the group of each gene, if `x` is the mean over it; else None.
         history: for each epoch the loss, the learning rate and the AUROC on validation.
@@ -64,7 +65,7 @@ class Trained:
     x: NDArray[np.float32]
     standardized: NDArray[np.float32] | None
     edges: Pairs
-    platt: tuple[float, float] | None
+    prevalence: Prevalence | None
     signs: SignHead | None
     groups: NDArray[np.int64] | None
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -91,22 +92,24 @@ class Trained:
             return found
         return score_pairs(self.model, pairs, self.tfs, self.x)
 
-    def probability(self, pairs: Pairs) -> Numbers:
-        """That a pair is an edge of the prior, at the prevalence found among validation pairs.
+    def log_odds(self, pairs: Pairs) -> Numbers:
+        """Those of an edge of the prior, at the prevalence found among validation pairs.
 
-        Without validation edges it is the sigmoid of the logit: right for pairs drawn as in
-        training, if at all.
+        Without validation edges it is the score: right for pairs drawn as in training, if at all.
 
         Shape:
             pairs: (pairs, 2) -> (pairs,).
         """
-        return self.calibrated(self.score(pairs))
+        scores = self.score(pairs)
+        return scores if self.prevalence is None else self.prevalence.log_odds(scores, pairs)
 
-    def calibrated(self, scores: NDArray[Real]) -> NDArray[Real]:
-        """Probabilities of scores that this model gave."""
-        a, b = self.platt or (1.0, 0.0)
-        kind = scores.dtype.type
-        return sigmoid(scores * kind(a) + kind(b))
+    def probability(self, pairs: Pairs) -> Numbers:
+        """That a pair is an edge of the prior, after `log_odds`.
+
+        Shape:
+            pairs: (pairs, 2) -> (pairs,).
+        """
+        return sigmoid(self.log_odds(pairs))
 
     @cached_property
     def encodings(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:

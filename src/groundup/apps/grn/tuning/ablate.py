@@ -17,6 +17,7 @@ from ..baselines import degree
 from ..errors import GRNError
 from ..evaluation.compare import Contrast, compare
 from ..evaluation.evaluate import Progress, evaluate
+from ..evaluation.record import refuse_others
 from ..evaluation.results import Evaluation
 from ..task.negatives import Negatives
 from ..task.problem import Method, Problem
@@ -202,6 +203,7 @@ def same_recipe(path: Path, name: str, recipe: Recipe) -> None:
         groundup.apps.grn.errors.GRNError: ... is of another recipe (epochs was 2, now 3); ...
     """
     if not path.exists():
+        refuse_others(path.parent)
         save_recipe(path, name, recipe)
         return
     before, old = load_recipe(path)

@@ -21,6 +21,7 @@ import numpy as np
 from ....engine.files import write_atomically
 from ..errors import GRNError
 from ..evaluation.metrics import auroc
+from ..evaluation.record import refuse_others
 from ..evaluation.results import Protocol
 from ..progress import Progress, share_of
 from ..task.negatives import Negatives
@@ -264,6 +265,7 @@ def _same_search(path: Path, about: Mapping[str, Any]) -> None:
     """Write down what is searched, and refuse to go on with something else."""
     content = json.loads(json.dumps(about))
     if not path.exists():
+        refuse_others(path.parent)
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
         return
     try:

@@ -80,7 +80,7 @@ class Kept:
                 found, _ = load(path)
                 yield np.asarray(found["genes"].numpy()), np.asarray(found["scores"].numpy())
             except (CheckpointError, KeyError) as error:
-                raise GRNError(f"{error}; remove the file, and it is made again") from error
+                raise GRNError(f"{path}: {error}; remove the file, and it is made again") from error
 
     def add(self, genes: NDArray[np.int64], scores: Numbers) -> None:
         """Keep the scores of genes; they are written every few seconds."""
