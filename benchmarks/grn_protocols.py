@@ -32,8 +32,8 @@ from groundup.apps.grn.task.negatives import NEGATIVES, Negatives
 from groundup.apps.grn.task.problem import Method, Problem
 from groundup.apps.grn.task.questions import draw_questions
 from groundup.apps.grn.task.splits import KINDS, Kind
-from groundup.apps.grn.training.methods import ByLogOdds, method
 from groundup.apps.grn.training.recipes import PLANS
+from groundup.apps.grn.use.methods import ByLogOdds, method
 from groundup.experiments.regulation.asking import problem_of
 from groundup.viz.figure import INK, line_style, new_figure
 

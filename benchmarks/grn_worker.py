@@ -101,7 +101,7 @@ class Scoring:
 
     def do_predict(self) -> dict[str, Any]:
         """A whole network."""
-        from groundup.apps.grn.training.predict import predict
+        from groundup.apps.grn.use.predict import predict
 
         return {"seconds": seconds(lambda: predict(replace(self.trained)))}
 
@@ -157,9 +157,9 @@ class Training:
     """A model while it is trained on a problem as large as that of E. coli."""
 
     def __init__(self, peer: str, threads: int, what: dict[str, Any]) -> None:
-        from groundup.apps.grn.training.final import known_for_use, usual_kind
         from groundup.apps.grn.training.pairs import PairBatches, features
         from groundup.apps.grn.training.recipes import plan_of
+        from groundup.apps.grn.use.final import known_for_use, usual_kind
 
         self.name, self.peer, self.threads = what["model"], peer, threads
         folder = what["data"] and Path(what["data"])
@@ -288,7 +288,7 @@ class Training:
 
     def do_train(self) -> dict[str, Any]:
         """From the beginning to the end, with caches as they are."""
-        from groundup.apps.grn.training.final import train_for_use
+        from groundup.apps.grn.use.final import train_for_use
 
         found: list[Any] = []
         passed = seconds(lambda: found.append(train_for_use(self.problem, self.name)))

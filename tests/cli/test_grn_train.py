@@ -12,11 +12,11 @@ from tests.cli.grn_files import FILES, SMALL, posed, write_files
 
 from groundup.apps.grn.data.prior import read_prior
 from groundup.apps.grn.task.problem import pose
-from groundup.apps.grn.training.combined import TOWERS
-from groundup.apps.grn.training.final import train_for_use
-from groundup.apps.grn.training.predict import predict
-from groundup.apps.grn.training.saved import load_trained
 from groundup.apps.grn.tuning.settings import with_settings
+from groundup.apps.grn.use.combined import TOWERS
+from groundup.apps.grn.use.final import train_for_use
+from groundup.apps.grn.use.predict import predict
+from groundup.apps.grn.use.saved import load_trained
 from groundup.engine.files import load
 
 pd = pytest.importorskip("pandas")

@@ -17,9 +17,9 @@ from groundup.apps.grn.networks.export import FORMATS, export
 from groundup.apps.grn.networks.network import Network
 from groundup.apps.grn.task.negatives import NEGATIVES
 from groundup.apps.grn.task.splits import KINDS
-from groundup.apps.grn.training.methods import METHODS
 from groundup.apps.grn.training.recipes import PLANS, build
 from groundup.apps.grn.unsupervised import UNSUPERVISED
+from groundup.apps.grn.use.methods import METHODS
 
 PAGE = (ROOT / "docs" / "grn.md").read_text(encoding="utf-8")
 ECOLI = (209, 3923, 278)

@@ -8,7 +8,8 @@ from hypothesis import given, strategies as st
 from scipy.optimize import minimize
 
 from groundup.apps.grn.evaluation.calibrate import isotonic
-from groundup.apps.grn.evaluation.metrics import (
+from groundup.apps.grn.models.logistic import fit_logistic, fit_rising, sigmoid
+from groundup.apps.grn.task.metrics import (
     at_threshold,
     auprc,
     auroc,
@@ -17,7 +18,6 @@ from groundup.apps.grn.evaluation.metrics import (
     calibration_error,
     precision_at,
 )
-from groundup.apps.grn.models.logistic import fit_logistic, fit_rising, sigmoid
 
 sklearn = pytest.importorskip("sklearn", reason="scikit-learn, of the extra `data`, is missing")
 from sklearn.calibration import calibration_curve  # noqa: E402

@@ -17,8 +17,8 @@ import pytest
 from scipy.stats import pearsonr, spearmanr, zscore
 
 from groundup.apps.grn.data.expression import Expression
-from groundup.apps.grn.evaluation.metrics import auroc
 from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.metrics import auroc
 from groundup.apps.grn.task.problem import Known
 from groundup.apps.grn.unsupervised import clr, correlations, importances, trees
 

@@ -186,7 +186,7 @@ def _with_recipes(files: Sequence[Path]) -> dict[str, Method]:
     """Models with their own settings, named by these, so that a folder does not mix them up."""
     import hashlib
 
-    from ..apps.grn.training.methods import method
+    from ..apps.grn.use.methods import method
 
     found = {}
     for file in files:

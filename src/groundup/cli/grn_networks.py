@@ -135,8 +135,8 @@ def infer(
     The columns are TF, target and importance, and in_prior with a prior. Trees take minutes to an
     hour; the same command goes on where they were stopped. The last line is the file.
     """
-    from ..apps.grn.networks.inferred import infer as found_by
     from ..apps.grn.unsupervised import UNSUPERVISED
+    from ..apps.grn.use.inferred import infer as found_by
 
     if method not in UNSUPERVISED:
         raise usage(f"--method {method!r}: expected one of {', '.join(UNSUPERVISED)}")

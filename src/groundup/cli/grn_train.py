@@ -22,9 +22,9 @@ from .messages import Stopped, grid, output, print_json, shown, usage
 if TYPE_CHECKING:
     from ..apps.grn.data.expression import Expression
     from ..apps.grn.models import Ensemble
-    from ..apps.grn.training.combined import Combined
     from ..apps.grn.training.recipes import Recipe
     from ..apps.grn.training.trained import Trained
+    from ..apps.grn.use.combined import Combined
 
 COMPOUND = ("ensemble", "combined")
 """Models of several networks, which only `train` and `evaluate` know."""
@@ -149,10 +149,10 @@ def train(
     are learned from but a part for validation; `grn evaluate` tells how good such a model is.
     Ctrl-C loses nothing: the same command goes on where it was. The last line is the folder.
     """
-    from ..apps.grn.training.combined import TOWERS, Combined
-    from ..apps.grn.training.final import train_for_use
-    from ..apps.grn.training.saved import save_trained
     from ..apps.grn.training.train import MEMBERS
+    from ..apps.grn.use.combined import TOWERS, Combined
+    from ..apps.grn.use.final import train_for_use
+    from ..apps.grn.use.saved import save_trained
 
     if hold_out not in (None, "edge", "gene", "group", "tf"):
         raise usage(f"--hold-out {hold_out!r}: expected one of edge, gene, group, tf")
@@ -227,8 +227,8 @@ def _usable(out: Path, members: int, restart: bool) -> None:
 
 
 def _members(trained: Trained | Ensemble[Trained] | Combined) -> Sequence[Trained]:
-    from ..apps.grn.training.combined import Combined
     from ..apps.grn.training.trained import Trained
+    from ..apps.grn.use.combined import Combined
 
     if isinstance(trained, Combined):
         return trained.towers.members
@@ -265,8 +265,8 @@ def predict(
     of an ensemble also spread. Expression is read from where the model was trained, and prepared as
     it was then, unless other files are named. The last line is the file.
     """
-    from ..apps.grn.training.predict import predict as score
-    from ..apps.grn.training.saved import load_trained
+    from ..apps.grn.use.predict import predict as score
+    from ..apps.grn.use.saved import load_trained
 
     format_of(output_, format)
     content = _content(model)

@@ -8,8 +8,8 @@ import pytest
 from groundup.apps.grn.baselines import BASELINES, clr, correlation, degree, logistic, neighbours
 from groundup.apps.grn.data.expression import Expression
 from groundup.apps.grn.errors import GRNError
-from groundup.apps.grn.evaluation.metrics import auroc
 from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.metrics import auroc
 from groundup.apps.grn.task.problem import Known
 from groundup.apps.grn.task.splits import TRAIN, split_pairs
 from groundup.apps.grn.unsupervised import UNSUPERVISED, importances, infer

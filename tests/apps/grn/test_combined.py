@@ -7,18 +7,18 @@ import pytest
 
 from groundup.apps.grn.data.expression import Expression
 from groundup.apps.grn.errors import GRNError
-from groundup.apps.grn.evaluation.metrics import auroc
 from groundup.apps.grn.models.logistic import sigmoid
 from groundup.apps.grn.task.controls import permuted_genes
 from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.metrics import auroc
 from groundup.apps.grn.task.problem import Known
 from groundup.apps.grn.task.questions import draw_questions
-from groundup.apps.grn.training.combined import Combined, tables_of, train_combined
-from groundup.apps.grn.training.final import train_for_use
 from groundup.apps.grn.training.pairs import features, mean_of_groups
-from groundup.apps.grn.training.predict import predict
 from groundup.apps.grn.training.recipes import Recipe
-from groundup.apps.grn.training.saved import load_trained, save_trained
+from groundup.apps.grn.use.combined import Combined, tables_of, train_combined
+from groundup.apps.grn.use.final import train_for_use
+from groundup.apps.grn.use.predict import predict
+from groundup.apps.grn.use.saved import load_trained, save_trained
 
 PROBLEM = example_problem(3)
 QUICK = Recipe(epochs=8, pooled=True, options={"hidden": 16, "width": 8})

@@ -13,10 +13,10 @@ from groundup.apps.grn.errors import GRNError
 from groundup.apps.grn.evaluation.calibrate import isotonic
 from groundup.apps.grn.evaluation.evaluate import evaluate
 from groundup.apps.grn.evaluation.measure import METRICS
-from groundup.apps.grn.evaluation.metrics import auprc, auroc
 from groundup.apps.grn.evaluation.record import Record
 from groundup.apps.grn.progress import listener
 from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.metrics import auprc, auroc
 from groundup.apps.grn.task.problem import Known, Method, Scorer
 from groundup.apps.grn.task.questions import draw_questions
 from groundup.apps.grn.task.splits import KINDS, TEST, VALIDATION

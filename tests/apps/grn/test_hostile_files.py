@@ -37,10 +37,10 @@ from groundup.apps.grn.networks.export import FORMATS, export
 from groundup.apps.grn.networks.listed import read_network
 from groundup.apps.grn.networks.network import Network
 from groundup.apps.grn.training.recipes import PLANS
-from groundup.apps.grn.training.saved import load_trained, save_trained
 from groundup.apps.grn.training.train import train
 from groundup.apps.grn.tuning.settings import load_recipe, save_recipe
 from groundup.apps.grn.unsupervised.kept import Kept
+from groundup.apps.grn.use.saved import load_trained, save_trained
 
 pytest.importorskip("pandas", reason="pandas, of the extra `grn`, is missing")
 

@@ -24,9 +24,9 @@ from groundup.apps.grn.task.splits import (
     Split,
     split_pairs,
 )
-from groundup.apps.grn.training.methods import method as model
 from groundup.apps.grn.training.recipes import PLANS
 from groundup.apps.grn.training.train import train_ensemble
+from groundup.apps.grn.use.methods import method as model
 
 PROBLEM = example_problem(1, tfs=10, genes=40, samples=12)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from groundup.apps.grn.evaluation.metrics import (
+from groundup.apps.grn.task.metrics import (
     at_threshold,
     auprc,
     auroc,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from groundup.apps.grn.training import blocks, trained as scoring
-from groundup.apps.grn.training.predict import predict
 from groundup.apps.grn.training.train import train, train_ensemble
 from groundup.apps.grn.training.trained import Trained
+from groundup.apps.grn.use.predict import predict
 
 from .planted import posed, quick
 

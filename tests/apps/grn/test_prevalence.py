@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from groundup.apps.grn.evaluation.metrics import auprc
 from groundup.apps.grn.registry import METHODS
 from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.metrics import auprc
 from groundup.apps.grn.task.problem import Known
 from groundup.apps.grn.task.questions import draw_questions
-from groundup.apps.grn.training.methods import COUNTED, ByLogOdds, method
 from groundup.apps.grn.training.prevalence import MOST, fit_prevalence
 from groundup.apps.grn.training.train import train
+from groundup.apps.grn.use.methods import COUNTED, ByLogOdds, method
 
 from .planted import posed, quick
 

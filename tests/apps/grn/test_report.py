@@ -11,7 +11,6 @@ from groundup import viz
 from groundup.apps.grn.baselines import clr, degree, majority, neighbours
 from groundup.apps.grn.evaluation import figures
 from groundup.apps.grn.evaluation.evaluate import evaluate
-from groundup.apps.grn.evaluation.metrics import auprc, auroc
 from groundup.apps.grn.evaluation.report import report
 from groundup.apps.grn.evaluation.results import Evaluation, Protocol
 from groundup.apps.grn.evaluation.statistics import Difference, Interval
@@ -19,6 +18,7 @@ from groundup.apps.grn.evaluation.summary import Line, summarize
 from groundup.apps.grn.evaluation.verdict import verdict
 from groundup.apps.grn.task.controls import permuted_genes, rewired
 from groundup.apps.grn.task.examples import example_problem
+from groundup.apps.grn.task.metrics import auprc, auroc
 from groundup.apps.grn.task.problem import Method
 from groundup.apps.grn.task.splits import Kind
 

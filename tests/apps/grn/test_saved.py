@@ -11,10 +11,10 @@ import groundup as gu
 from groundup.apps.grn.data.expression import Expression
 from groundup.apps.grn.errors import GRNError
 from groundup.apps.grn.models import Ensemble
-from groundup.apps.grn.training.predict import predict
-from groundup.apps.grn.training.saved import load_trained, save_trained
 from groundup.apps.grn.training.train import train, train_ensemble
 from groundup.apps.grn.training.trained import Trained
+from groundup.apps.grn.use.predict import predict
+from groundup.apps.grn.use.saved import load_trained, save_trained
 
 from .planted import posed, quick
 

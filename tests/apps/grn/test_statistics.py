@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from groundup.apps.grn.evaluation.metrics import auprc, auroc
 from groundup.apps.grn.evaluation.statistics import (
     Scored,
     bootstrap_auprc,
@@ -12,6 +11,7 @@ from groundup.apps.grn.evaluation.statistics import (
     holm,
     permutation_test,
 )
+from groundup.apps.grn.task.metrics import auprc, auroc
 
 TFS = 40
 EACH = 6

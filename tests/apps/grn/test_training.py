@@ -9,16 +9,16 @@ import pytest
 
 import groundup as gu
 from groundup.apps.grn.errors import GRNError
-from groundup.apps.grn.evaluation.metrics import auroc
+from groundup.apps.grn.task.metrics import auroc
 from groundup.apps.grn.task.problem import Known
 from groundup.apps.grn.task.questions import draw_questions
 from groundup.apps.grn.task.splits import TRAIN, VALIDATION
 from groundup.apps.grn.training import train as training
-from groundup.apps.grn.training.methods import METHODS, method
 from groundup.apps.grn.training.pairs import PairBatches, features, validation_pairs
 from groundup.apps.grn.training.recipes import PLANS, Recipe
 from groundup.apps.grn.training.train import digest, train, train_ensemble
 from groundup.apps.grn.training.trained import Trained
+from groundup.apps.grn.use.methods import METHODS, method
 
 from .planted import posed, quick
 

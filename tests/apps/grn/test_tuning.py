@@ -15,12 +15,12 @@ from groundup.apps.grn.networks.export import export
 from groundup.apps.grn.networks.listed import read_network
 from groundup.apps.grn.networks.network import Network
 from groundup.apps.grn.task.examples import example_problem
-from groundup.apps.grn.training.final import known_for_use, train_for_use
 from groundup.apps.grn.training.recipes import PLANS, Recipe, build
 from groundup.apps.grn.tuning import search as searching
 from groundup.apps.grn.tuning.ablate import WHOLE, variants
 from groundup.apps.grn.tuning.search import Range, search
 from groundup.apps.grn.tuning.settings import load_recipe, save_recipe, with_settings
+from groundup.apps.grn.use.final import known_for_use, train_for_use
 
 from .planted import quick
 

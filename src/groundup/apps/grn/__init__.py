@@ -56,12 +56,12 @@ if TYPE_CHECKING:
     from .evaluation.evaluate import evaluate as evaluate
     from .evaluation.report import report as report
     from .networks.export import export as export
-    from .networks.inferred import infer as infer
     from .task.examples import write_example as write_example
     from .task.problem import pose as pose
-    from .training.final import train_for_use as train
-    from .training.predict import predict as predict
-    from .training.saved import load_trained as load, save_trained as save
+    from .use.final import train_for_use as train
+    from .use.inferred import infer as infer
+    from .use.predict import predict as predict
+    from .use.saved import load_trained as load, save_trained as save
 
 _PLACES = {
     "get": "data.datasets.get",
@@ -73,11 +73,11 @@ _PLACES = {
     "evaluate": "evaluation.evaluate.evaluate",
     "compare": "evaluation.compare.compare",
     "report": "evaluation.report.report",
-    "train": "training.final.train_for_use",
-    "save": "training.saved.save_trained",
-    "load": "training.saved.load_trained",
-    "predict": "training.predict.predict",
-    "infer": "networks.inferred.infer",
+    "train": "use.final.train_for_use",
+    "save": "use.saved.save_trained",
+    "load": "use.saved.load_trained",
+    "predict": "use.predict.predict",
+    "infer": "use.inferred.infer",
     "export": "networks.export.export",
     "write_example": "task.examples.write_example",
     "GRNError": "errors.GRNError",

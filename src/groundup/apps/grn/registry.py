@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from .baselines import BASELINES
 from .errors import GRNError
 from .task.problem import Method
-from .training.methods import METHODS as MODELS
+from .use.methods import METHODS as MODELS
 
 METHODS: Mapping[str, Method] = {**BASELINES, **MODELS}
 """Baselines first, then models."""

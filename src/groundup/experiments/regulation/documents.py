@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 
 from groundup.apps.grn.baselines import degree, majority, neighbours
 from groundup.apps.grn.task.problem import Method
-from groundup.apps.grn.training.methods import method
 from groundup.apps.grn.training.recipes import PLANS, Recipe
+from groundup.apps.grn.use.methods import method
 from groundup.experiments import Claim, Trial
 from groundup.experiments.regulation.asking import asked, problem_of
 

@@ -11,7 +11,7 @@ remains is which gene goes with which TF.
 - **Regulon towers**, this project's own: a TF's vector and what its expression tells, against what
   the gene's expression tells (`groundup.apps.grn.models.RegulonTowers`).
 - **Combined**: five towers that see the mean expression of an operon, with neighbours, CLR and what
-  lies nearby, under weights fitted on validation edges (`groundup.apps.grn.training.combined`).
+  lies nearby, under weights fitted on validation edges (`groundup.apps.grn.use.combined`).
 
 The last knows which genes form an operon and where they lie. Where single genes are held out, that
 is most of the answer: the other genes of the operon were in training. Where operons are held out,

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from groundup.apps.grn.evaluation.metrics import auprc, auroc
+from groundup.apps.grn.task.metrics import auprc, auroc
 from groundup.apps.grn.task.problem import Known
 from groundup.apps.grn.unsupervised import UNSUPERVISED, importances
 from groundup.experiments import Claim, Trial

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .... import viz
 from ....viz.figure import INK, PALETTE, new_figure
-from .metrics import auroc, by_group, ranks
+from ..task.metrics import auroc, by_group, ranks
 from .results import Evaluation
 from .summary import AGAINST
 

@@ -11,9 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ..task.questions import Questions
-from .calibrate import isotonic
-from .metrics import (
+from ..task.metrics import (
     at_threshold,
     auprc,
     auroc,
@@ -24,6 +22,8 @@ from .metrics import (
     mean_reciprocal_rank,
     precision_at,
 )
+from ..task.questions import Questions
+from .calibrate import isotonic
 
 Numbers = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .metrics import ranks
+from ..task.metrics import ranks
 
 Numbers = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..task.metrics import auroc
 from .measure import METRICS
-from .metrics import auroc
 from .results import Evaluation
 from .statistics import (
     Difference,

@@ -1,1 +1,1 @@
-"""What is asked, what a method may see of it, and what an answer is compared with."""
+"""What is asked, what a method may see of it, and how an answer is scored."""

@@ -1,1 +1,1 @@
-"""Recipes, training that can be stopped, models that are kept, and what they predict."""
+"""Recipes, training that can be stopped, and what a trained model says of pairs."""

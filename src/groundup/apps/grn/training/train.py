@@ -30,9 +30,9 @@ from ....optim.lr_scheduler import WarmupCosineLR
 from ....training import Callback, Checkpoint, ClipGradients, EarlyStopping, Schedule, fit
 from ....training.run import Run
 from ..errors import GRNError
-from ..evaluation.metrics import auroc
 from ..models import Ensemble, InBatch, PairModel, TowerModel, info_nce
 from ..progress import Progress, listener, part_of
+from ..task.metrics import auroc
 from ..task.problem import Known, Pairs
 from .pairs import PairBatches, features, validation_pairs
 from .prevalence import fit_prevalence

@@ -23,8 +23,8 @@ from ..task.negatives import Negatives
 from ..task.problem import Method, Problem
 from ..task.questions import questions_of
 from ..task.splits import Kind
-from ..training.methods import method
 from ..training.recipes import Recipe, plan_of
+from ..use.methods import method
 from .settings import load_recipe, options_of, save_recipe
 
 WHOLE = "whole"

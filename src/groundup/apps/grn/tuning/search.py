@@ -20,10 +20,10 @@ import numpy as np
 
 from ....engine.files import write_atomically
 from ..errors import GRNError
-from ..evaluation.metrics import auroc
 from ..evaluation.record import refuse_others
 from ..evaluation.results import Protocol
 from ..progress import Progress, share_of
+from ..task.metrics import auroc
 from ..task.negatives import Negatives
 from ..task.problem import Problem
 from ..task.questions import questions_of

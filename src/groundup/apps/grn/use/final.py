@@ -16,10 +16,10 @@ from ..models import Ensemble
 from ..progress import Progress
 from ..task.problem import Known, Problem
 from ..task.splits import TRAIN, VALIDATION, Kind, Split, split_pairs
+from ..training.recipes import Recipe, plan_of
+from ..training.train import MEMBERS, train, train_ensemble
+from ..training.trained import Trained
 from .combined import Combined, train_combined
-from .recipes import Recipe, plan_of
-from .train import MEMBERS, train, train_ensemble
-from .trained import Trained
 
 
 def known_for_use(problem: Problem, kind: Kind, seed: int) -> Known:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..task.problem import Method, Pairs, Scorer
+from ..training.recipes import PLANS, Recipe, plan_of
+from ..training.train import train, train_ensemble
 from .combined import train_combined
-from .recipes import PLANS, Recipe, plan_of
-from .train import train, train_ensemble
 
 SUFFIX = "+degree"
 COUNTED = ("regulon+degree", "combined+degree")

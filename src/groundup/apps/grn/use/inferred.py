@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ..data.expression import Expression
 from ..data.prior import Prior
 from ..errors import GRNError
+from ..networks.network import Network
 from ..progress import Progress
 from ..unsupervised import infer as scores
-from .network import Network
 
 
 def infer(

@@ -29,11 +29,11 @@ from ..models import Ensemble
 from ..models.logistic import fit_logistic, sigmoid
 from ..progress import Progress
 from ..task.problem import Known, Pairs
-from .pairs import validation_pairs
-from .prevalence import Prevalence, fit_prevalence
-from .recipes import PLANS, Recipe
-from .train import MEMBERS, train_ensemble
-from .trained import Trained
+from ..training.pairs import validation_pairs
+from ..training.prevalence import Prevalence, fit_prevalence
+from ..training.recipes import PLANS, Recipe
+from ..training.train import MEMBERS, train_ensemble
+from ..training.trained import Trained
 
 LEAST = 0.01
 """Is added to votes before their logarithm is taken."""

@@ -14,9 +14,9 @@ from ..models import Ensemble
 from ..models.logistic import sigmoid
 from ..networks.network import Network
 from ..progress import Progress, part_of
-from .blocks import score_blocks
+from ..training.blocks import score_blocks
+from ..training.trained import Trained
 from .combined import Combined
-from .trained import Trained
 
 
 def predict(

@@ -35,12 +35,12 @@ from ..errors import GRNError
 from ..models import Ensemble
 from ..models.logistic import Logistic
 from ..task.problem import Known
+from ..training.pairs import mean_of_groups, seen, standardized_of
+from ..training.prevalence import Prevalence
+from ..training.recipes import Recipe, build
+from ..training.signs import SignHead
+from ..training.trained import Trained
 from .combined import Combined, tables_of
-from .pairs import mean_of_groups, seen, standardized_of
-from .prevalence import Prevalence
-from .recipes import Recipe, build
-from .signs import SignHead
-from .trained import Trained
 
 KIND, FORMAT = "groundup gene-regulatory model", 1
 WEIGHTS, TOWERS = "weights.safetensors", "towers"
