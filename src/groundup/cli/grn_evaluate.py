@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json as json_
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -167,14 +166,9 @@ def methods_of(words: str) -> dict[str, Method]:
     from ..apps.grn.registry import METHODS
     from ..apps.grn.training.recipes import PLANS
 
-    baselines = list(BASELINES)
-    if "trees" in baselines and importlib.util.find_spec("sklearn") is None:
-        if "baselines" in words:
-            say("trees are left out, as scikit-learn is missing: pip install 'groundup[grn]'")
-        baselines.remove("trees")
     names: list[str] = []
     for word in filter(None, (word.strip() for word in words.split(","))):
-        names += {"baselines": baselines, "models": list(PLANS)}.get(word, [word])
+        names += {"baselines": list(BASELINES), "models": list(PLANS)}.get(word, [word])
     if unknown := [name for name in names if name not in METHODS]:
         raise usage(f"--methods {unknown[0]!r}: expected names of {', '.join(METHODS)}")
     if "degree" not in names:

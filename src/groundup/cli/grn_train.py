@@ -329,6 +329,7 @@ def models(json: Json = False) -> None:
     """List the models, the simple methods beside them, and what can be set."""
     from ..apps.grn.baselines import BASELINES
     from ..apps.grn.training.recipes import PLANS
+    from ..apps.grn.use.methods import COUNTED
     from ..apps.grn.tuning.settings import options_of
 
     if json:
@@ -350,4 +351,8 @@ def models(json: Json = False) -> None:
         own = ", ".join(f"{key}={value}" for key, value in options_of(name).items())
         table.add_row(name, plan.about, own)
     output().print(table)
-    print(f"To compare with: {', '.join(BASELINES)}; and an ensemble of regulon.")
+    print(
+        "Of several: ensemble (five regulon), combined (five that see the mean of a group, with "
+        "neighbours, CLR and what lies nearby on the genome)."
+    )
+    print(f"To compare with: {', '.join(BASELINES)}; and {', '.join(COUNTED)}, for all pairs.")
