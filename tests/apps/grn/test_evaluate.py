@@ -1,5 +1,6 @@
 """Evaluation: the same questions for all, resumed runs, files that are whole. R13.4, R13.5."""
 
+import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -218,3 +219,23 @@ def test_long_methods_are_heard_while_they_run() -> None:
         assert within[0] == low
         assert within[-1] == low + 1000
     assert 1500 in done  # the first of two members is trained
+
+
+def test_trees_are_grown_once_for_all_seeds(tmp_path, monkeypatch):
+    module = importlib.import_module("groundup.apps.grn.baselines.trees")
+    problem, grown = example_problem(), []
+    real = module.importances
+
+    def counted(known, seed, genes):
+        grown.extend(genes)
+        assert seed == 0
+        return real(known, seed, genes)
+
+    monkeypatch.setattr(module, "importances", counted)
+    found = evaluate(problem, ["trees"], "gene", seeds=3)
+    assert len(grown) == len(set(grown))
+    # Each seed alone, and a seed that is added later, give the same.
+    alone = evaluate(problem, ["trees"], "gene", seeds=[2], folder=tmp_path)
+    assert (alone.runs["trees", 2].scores == found.runs["trees", 2].scores).all()
+    again = evaluate(problem, {"trees": BASELINES["trees"]}, "gene", seeds=[1, 2], folder=tmp_path)
+    assert (again.runs["trees", 1].scores == found.runs["trees", 1].scores).all()
