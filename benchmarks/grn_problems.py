@@ -106,7 +106,7 @@ def scorer(name: str, sizes: Sizes) -> Trained:
         x=np.clip(x, -LIMIT, LIMIT),
         standardized=None,
         edges=np.zeros((0, 2), np.int64),
-        platt=None,
+        prevalence=None,
         signs=None,
         groups=None,
     )
