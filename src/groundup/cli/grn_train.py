@@ -329,8 +329,8 @@ def models(json: Json = False) -> None:
     """List the models, the simple methods beside them, and what can be set."""
     from ..apps.grn.baselines import BASELINES
     from ..apps.grn.training.recipes import PLANS
-    from ..apps.grn.use.methods import COUNTED
     from ..apps.grn.tuning.settings import options_of
+    from ..apps.grn.use.methods import COUNTED
 
     if json:
         print_json(
