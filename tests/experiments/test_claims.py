@@ -269,3 +269,8 @@ def test_no_family_of_true_hypotheses_is_judged_falsely_more_often_than_it_says(
         found = judge(stated, seeds(**columns))
         wrong += any(f.verdict == bad for f, (_, bad) in zip(found, chosen, strict=True))
     assert wrong / repetitions <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / repetitions)
+
+
+def test_a_small_negative_figure_is_no_minus_zero():
+    claim = Claim("c", "words", "source", 1, "a/x", minus="b/x", digits=0)
+    assert [claim.figure(value) for value in (-0.4, 0.4, -0.6)] == ["0", "0", "-1"]

@@ -129,7 +129,9 @@ class Claim:
 
     def figure(self, value: float) -> str:
         """A figure as this claim shows it, without the unit."""
-        return f"{value:,.{self.digits}f}" if math.isfinite(value) else f"{value:g}"
+        if not math.isfinite(value):
+            return f"{value:g}"
+        return f"{round(value, self.digits) + 0.0:,.{self.digits}f}"  # -0.0 + 0.0 is 0.0
 
     @property
     def claimed_text(self) -> str:
