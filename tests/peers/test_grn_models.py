@@ -233,13 +233,20 @@ def test_info_nce(offered: int) -> None:
     scores = random(6, 6 + offered)
     left_out = torch.rand(6, 6 + offered, generator=torch.Generator().manual_seed(2)) < 0.4
     compare(info_nce, their_info_nce, (scores, left_out), {}, order=1)
+    value = info_nce(gu.tensor(scores.detach().numpy()), gu.tensor(left_out.numpy())).item()
+    assert value == pytest.approx(their_info_nce(scores, left_out).item(), rel=1e-6)
 
 
 @pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.5, 0.0), (0.75, 5.0)])
 def test_focal_loss(alpha: float, gamma: float) -> None:
     labels = (torch.arange(30) % 3 == 0).double()
     settings = {"alpha": alpha, "gamma": gamma}
-    compare(F.focal_loss, their_focal, (random(30), labels), settings, order=1)
+    scores = random(30)
+    compare(F.focal_loss, their_focal, (scores, labels), settings, order=1)
+    value = F.focal_loss(
+        gu.tensor(scores.detach().numpy()), gu.tensor(labels.numpy()), **settings
+    ).item()
+    assert value == pytest.approx(their_focal(scores, labels, **settings).item(), rel=1e-6)
 
 
 def posed() -> Known:

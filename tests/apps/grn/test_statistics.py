@@ -6,8 +6,7 @@ from scipy.stats import norm
 
 from groundup.apps.grn.evaluation.statistics import (
     Scored,
-    bootstrap_auprc,
-    bootstrap_auroc,
+    bootstrap,
     holm,
     permutation_test,
 )
@@ -33,9 +32,9 @@ def test_values_are_those_of_the_metrics(tie: int | None) -> None:
     random = np.random.default_rng(0)
     seeds = [_pairs(random, signal=0.7, tie=tie) for _ in range(3)]
     by_hand = np.mean([auroc(s.labels, s.scores) for s in seeds])
-    assert bootstrap_auroc(seeds, random, resamples=20).value == pytest.approx(by_hand)
+    assert bootstrap(seeds, "auroc", random, resamples=20).value == pytest.approx(by_hand)
     by_hand = np.mean([auprc(s.labels, s.scores) for s in seeds])
-    assert bootstrap_auprc(seeds, random, resamples=20).value == pytest.approx(by_hand)
+    assert bootstrap(seeds, "auprc", random, resamples=20).value == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize("tie", [None, 0])
@@ -44,8 +43,8 @@ def test_a_draw_is_the_metric_of_the_pairs_that_were_drawn(tie: int | None) -> N
     scored = _pairs(np.random.default_rng(1), signal=0.5, tie=tie)
     counts = np.random.default_rng(2).multinomial(TFS, np.full(TFS, 1 / TFS), size=1)[0]
     copies = np.repeat(np.arange(len(scored.tfs)), counts[scored.tfs])
-    for bootstrap, metric in ((bootstrap_auroc, auroc), (bootstrap_auprc, auprc)):
-        found = bootstrap([scored], np.random.default_rng(2), resamples=1)
+    for name, metric in (("auroc", auroc), ("auprc", auprc)):
+        found = bootstrap([scored], name, np.random.default_rng(2), resamples=1)
         expected = metric(scored.labels[copies], scored.scores[copies])
         assert found.low == pytest.approx(expected)
 
@@ -57,7 +56,7 @@ def test_intervals_cover() -> None:
     truth = norm.cdf(0.6 / np.sqrt(2 + 0.8**2))
     covered = 0
     for _ in range(150):
-        found = bootstrap_auroc([_pairs(random, signal=0.6, of_tf=0.8)], random, resamples=150)
+        found = bootstrap([_pairs(random, signal=0.6, of_tf=0.8)], "auroc", random, resamples=150)
         covered += found.low <= truth <= found.high
     assert 0.86 <= covered / 150 <= 1
 
@@ -67,7 +66,7 @@ def test_clusters_widen_the_interval() -> None:
     scored = _pairs(np.random.default_rng(4), signal=0.6, of_tf=1.5)
     alone = Scored(np.arange(len(scored.tfs)), scored.labels, scored.scores)
     clustered, naive = (
-        bootstrap_auroc([pairs], np.random.default_rng(0), resamples=300)
+        bootstrap([pairs], "auroc", np.random.default_rng(0), resamples=300)
         for pairs in (scored, alone)
     )
     assert clustered.high - clustered.low > 1.3 * (naive.high - naive.low)
@@ -76,7 +75,7 @@ def test_clusters_widen_the_interval() -> None:
 def test_seeds_that_say_the_same_add_no_certainty() -> None:
     scored = _pairs(np.random.default_rng(5), signal=0.6, of_tf=0.5)
     one, five = (
-        bootstrap_auroc([scored] * count, np.random.default_rng(0), resamples=300)
+        bootstrap([scored] * count, "auroc", np.random.default_rng(0), resamples=300)
         for count in (1, 5)
     )
     assert five.low == pytest.approx(one.low)

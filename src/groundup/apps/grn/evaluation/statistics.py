@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,20 +86,22 @@ class Difference:
     p: float
 
 
-def bootstrap_auroc(
+def bootstrap(
     seeds: Sequence[Scored],
+    metric: Literal["auroc", "auprc"],
     random: np.random.Generator,
     *,
-    resamples: int = 2000,
+    resamples: int,
     confidence: float = 0.95,
 ) -> Interval:
-    """The mean AUROC over the seeds, with a percentile interval clustered by TF.
+    """The mean of a metric over the seeds, with a percentile interval clustered by TF.
 
     As many TFs as there are are drawn with replacement, each with all its pairs in all seeds
     (Field and Welsh, 2007). With fewer than about twenty TFs such intervals are too narrow.
 
     Args:
         seeds: scores of one method.
+        metric: which.
         random: draws.
         resamples: how many draws.
         confidence: that the interval covers.
@@ -106,45 +109,17 @@ def bootstrap_auroc(
     Example:
         >>> random = np.random.default_rng(0)
         >>> tfs, labels = np.repeat(np.arange(30), 10), np.tile([True, False], 150)
-        >>> found = bootstrap_auroc([Scored(tfs, labels, labels + random.normal(size=300))], random)
+        >>> scored = Scored(tfs, labels, labels + random.normal(size=300))
+        >>> found = bootstrap([scored], "auroc", random, resamples=500)
         >>> found.low < found.value < found.high
         True
     """
+    of = _auroc if metric == "auroc" else _auprc
     units = _units(seeds)
     one = np.ones((1, len(units)))
-    value = float(np.mean([_auroc(one, scored, units) for scored in seeds]))
+    value = float(np.mean([of(one, scored, units) for scored in seeds]))
     weights = _multiplicities(len(units), resamples, random)
-    drawn = _mean([_auroc(weights, scored, units) for scored in seeds])
-    return _percentiles(value, drawn, confidence)
-
-
-def bootstrap_auprc(
-    seeds: Sequence[Scored],
-    random: np.random.Generator,
-    *,
-    resamples: int = 500,
-    confidence: float = 0.95,
-) -> Interval:
-    """The mean AUPRC over the seeds, with a percentile interval clustered by TF.
-
-    Args:
-        seeds: scores of one method.
-        random: draws.
-        resamples: how many draws.
-        confidence: that the interval covers.
-
-    Example:
-        >>> random = np.random.default_rng(0)
-        >>> tfs, labels = np.repeat(np.arange(30), 10), np.tile([True, False], 150)
-        >>> found = bootstrap_auprc([Scored(tfs, labels, labels + random.normal(size=300))], random)
-        >>> found.low < found.value < found.high
-        True
-    """
-    units = _units(seeds)
-    one = np.ones((1, len(units)))
-    value = float(np.mean([_auprc(one, scored, units) for scored in seeds]))
-    weights = _multiplicities(len(units), resamples, random)
-    drawn = _mean([_auprc(weights, scored, units) for scored in seeds])
+    drawn = _mean([of(weights, scored, units) for scored in seeds])
     return _percentiles(value, drawn, confidence)
 
 

@@ -14,8 +14,7 @@ from .statistics import (
     Difference,
     Interval,
     Scored,
-    bootstrap_auprc,
-    bootstrap_auroc,
+    bootstrap,
     holm,
     permutation_test,
 )
@@ -100,8 +99,8 @@ def summarize(evaluation: Evaluation, *, resamples: int = 2000, seed: int = 0) -
         own = scored(evaluation, method)
         random = np.random.default_rng(seed)
         intervals[method] = (
-            bootstrap_auroc(own, random, resamples=resamples),
-            bootstrap_auprc(own, random, resamples=max(resamples // 4, 50)),
+            bootstrap(own, "auroc", random, resamples=resamples),
+            bootstrap(own, "auprc", random, resamples=max(resamples // 4, 50)),
         )
         if AGAINST in evaluation.methods and method != AGAINST:
             other = scored(evaluation, AGAINST)
