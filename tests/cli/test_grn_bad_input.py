@@ -177,3 +177,13 @@ def test_what_can_be_used_in_part_is_told_before_anything_is_trained(groundup, p
         "TFs without a target that is measured: 1: gene70",
     ):
         assert told in done.stderr[:begun], told
+
+
+def test_a_data_set_without_edges_says_what_to_give(groundup, place):
+    folder = place / "cells"
+    folder.mkdir()
+    (folder / "about.json").write_text('{"files": {}}')
+    for words in (("evaluate",), ("train", "out")):
+        done = groundup("grn", *words, "--data", str(folder))
+        assert done.exit_code == 2
+        assert "has no known edges: give them with --prior FILE" in " ".join(done.stderr.split())

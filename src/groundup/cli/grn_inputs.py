@@ -158,6 +158,11 @@ class WithPrior(Measured):
             return read_prior(in_folder(self.prior, PRIOR), **columns, tell=say)
         if self.data is not None:
             verify(self.data)
+            if not (self.data / PRIOR).is_file():
+                raise usage(
+                    f"{self.data} has no known edges: give them with --prior FILE, or do without "
+                    "them by groundup grn infer"
+                )
             return read_prior(self.data / PRIOR)
         raise usage("say what to learn from: --expression FILE and --prior FILE, or --data FOLDER")
 
