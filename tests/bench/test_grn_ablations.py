@@ -26,16 +26,16 @@ def test_each_technique_has_a_row_and_the_most_missed_comes_first(ablations: Any
     found = ablate(example_problem(), "expression", recipe, "group", "matched", 2, resamples=50)
     rows = [
         [cell.strip() for cell in row.split("|")[1:-1]]
-        for row in ablations.table([found]).splitlines()[2:]
+        for row in ablations.table(found).splitlines()[2:]
     ]
-    assert rows[0][0] == "`expression`; operons held out, matched pairs"
-    assert rows[0][2] == f"{found.evaluation.values('whole', 'auroc').mean():.3f}"
-    assert {row[1] for row in rows[1:]} == {
+    assert rows[0][1] == f"{found.evaluation.values('whole', 'auroc').mean():.3f}"
+    assert {row[0] for row in rows[1:]} == {
         line.method.removeprefix("no-").replace("-", " ") for line in found.contrasts
     }
-    differences = [float(row[3]) for row in rows[1:]]
+    differences = [float(row[2]) for row in rows[1:]]
     assert differences == sorted(differences)
     for row in rows[1:]:
-        assert float(row[2]) - float(rows[0][2]) == pytest.approx(float(row[3]), abs=0.0011)
-    told = ablations.document([found], "data/ecoli")
-    assert "--data data/ecoli --seeds 2 --write" in told
+        assert float(row[1]) - float(rows[0][1]) == pytest.approx(float(row[2]), abs=0.0011)
+    told = ablations.document(found, "data/ecoli")
+    assert told.startswith("`expression`, operons held out beside matched pairs, 2\nseeds: ")
+    assert "--models expression --seeds 2" in told
