@@ -258,6 +258,37 @@ def test_change_of_what_is_not_read_does_not_matter() -> None:
     assert traces(f) == 1
 
 
+def test_global_that_is_named_like_an_attribute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not read, whatever the name of what is."""
+    layer = nn.Module()
+    layer.SCALE = 3.0
+    f = gu.compile(lambda x: x * layer.SCALE)
+    assert f(gu.ones(1)).item() == 3
+    [[first]] = f.traces.values()
+    for scale in (4.0, np.ones(2), [gu.ones(1)]):
+        monkeypatch.setitem(globals(), "SCALE", scale)
+        assert f(gu.ones(1)).item() == 3
+    monkeypatch.delitem(globals(), "SCALE")
+    assert f(gu.ones(1)).item() == 3
+    [[last]] = f.traces.values()
+    assert last is first
+    layer.SCALE = 5.0
+    assert f(gu.ones(1)).item() == 5
+
+
+def test_global_that_the_body_of_a_class_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scaled(x: gu.Tensor) -> gu.Tensor:
+        class By:
+            factor = SCALE
+
+        return x * By.factor
+
+    f = gu.compile(scaled)
+    assert f(gu.ones(1)).item() == 2
+    monkeypatch.setitem(globals(), "SCALE", 7.0)
+    assert f(gu.ones(1)).item() == 7
+
+
 def test_default_argument_changes() -> None:
     def f(x: gu.Tensor, options: dict[str, float] = {"by": 2.0}) -> gu.Tensor:  # noqa: B006
         return x * options["by"]

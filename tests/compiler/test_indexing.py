@@ -363,6 +363,53 @@ def test_a_computed_position_outside() -> None:
     assert function(i, gu.tensor(2)).item() == wanted
 
 
+@pytest.mark.parametrize(
+    ("dtype", "made"),
+    [
+        (gu.uint8, lambda x, k: gu.cat([k, x])),
+        (gu.int16, lambda x, k: gu.cat([x, k])),  # looked at by NumPy
+        (gu.int32, lambda x, k: gu.cat([k, x])),
+        (gu.int64, lambda x, k: gu.cat([gu.full((1,), 3, dtype=k.dtype), x])),
+        (gu.int64, lambda x, k: gu.cat([gu.cat([k, x]), gu.cat([x, k])])),
+        (gu.int64, lambda x, k: gu.stack([k, x], dim=1)),
+        (gu.int64, lambda x, k: gu.cat([x[2:], k[:2], x[:2]])),
+        (gu.int64, lambda x, k: gu.roll(gu.flip(gu.cat([k, x]), (0,)), 1, 0)[1:]),
+        (gu.int64, lambda x, k: F.pad(x, (1, 2), value=5)),
+        (gu.int32, lambda x, k: gu.cat([k, x]).to(gu.int64)),
+        (gu.int64, lambda x, k: gu.cat([k, (x > 7).to(k.dtype) * 25])),
+        (gu.int64, lambda x, k: gu.where(x > 7, x, k)),
+        (gu.int64, lambda x, k: gu.cat([x, (gu.ones(3, 5) @ gu.ones(5, 2))[:, 0].to(k.dtype)])),
+    ],
+)
+def test_positions_that_are_put_together(made: Callable[[Any, Any], Any], dtype: Any) -> None:
+    """The condition is looked at when they are there, not in what an earlier call has left."""
+    table = whole(8, 2)
+    known = gu.tensor(np.array([0, 4, 6], dtype))
+    good, bad = [gu.tensor(np.array(each, dtype)) for each in ([1, 2, 3], [1, 2, 25])]
+    compiled = gu.compile(lambda x: F.embedding(made(x, known), table))
+    for _ in range(2):
+        wanted = table.numpy()[made(good, known).numpy()]
+        np.testing.assert_array_equal(compiled(good).numpy(), wanted)
+        with pytest.raises(IndexError, match="found 25, expected 0 to 7"):
+            compiled(bad)
+
+
+def test_the_condition_that_stops_the_program_is_named() -> None:
+    """Not a later one, whose values are those of an earlier call."""
+    many, few = nn.Embedding(100, 2), nn.Embedding(5, 2)
+
+    @gu.compile
+    def function(i: Any, k: Any) -> Any:
+        return many(i * 10).sum() + few(k).sum()
+
+    good, bad = gu.tensor([1, 2]), gu.tensor([1, 70])
+    function(good, good)
+    with pytest.raises(IndexError, match="found 700, expected 0 to 99"):
+        function(bad, good)
+    with pytest.raises(IndexError, match="found 70, expected 0 to 4"):
+        function(good, bad)
+
+
 def test_a_constant_position_outside() -> None:
     embedding = nn.Embedding(5, 2)
     wrong = gu.compile(lambda: embedding(gu.tensor([1, 7])))

@@ -129,6 +129,7 @@ def learn_merges(
     size: int,
     min_frequency: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    known: BPE | None = None,
 ) -> list[tuple[str, str]]:
     """The merges of words that occur so often.
 
@@ -138,6 +139,8 @@ def learn_merges(
         size: how many tokens to stop at.
         min_frequency: how often a pair must occur to be joined.
         progress: called after every hundred merges.
+        known: a model whose vocabulary is ``tokens``, to go on from: words are made of its tokens
+            first, and the merges returned are those that it lacks.
 
     Returns:
         The merges, the earliest first.
@@ -151,7 +154,10 @@ def learn_merges(
     """
     ids = {token: i for i, token in enumerate(tokens)}
     byte_ids = [ids[CHARACTER_OF[byte]] for byte in range(256)]
-    words = [(list(map(byte_ids.__getitem__, utf8(word))), n) for word, n in counts.items()]
+    if known is None:
+        words = [(list(map(byte_ids.__getitem__, utf8(word))), n) for word, n in counts.items()]
+    else:
+        words = [(list(known.encode_words([word])[0]), n) for word, n in counts.items()]
     words = [(numbers, n) for numbers, n in words if len(numbers) > 1]
 
     pairs: defaultdict[int, int] = defaultdict(int)  # how often each occurs

@@ -31,6 +31,7 @@ from ..fuse.fuse import (
     base_of,
     fuse,
     kind,
+    owner,
     with_copies,
 )
 from ..fuse.nest import Nest, nest
@@ -112,6 +113,7 @@ class Program:
         self._lock = threading.Lock()
         self._flag = np.zeros(1, np.int64)  # raised when a condition does not hold
         self._uses: dict[Value, list[tuple[Tape, int, int, int]]] = defaultdict(list)
+        self._checks: list[tuple[Check, Callable[[], Array]]] = []  # in the order of the tape
         self._parts: list[Callable[[], None]] = []
         self.tapes: dict[int, Tape] = {}
         self.work: list[Work] = []
@@ -126,7 +128,6 @@ class Program:
         self._build(self.plan.steps)
         self._watch()
         self._results = [self._view(value) for value in self.plan.outputs]
-        self._checks = [(check, self._view(check.value)) for check in self.graph.checks]
 
     # Making
 
@@ -176,9 +177,9 @@ class Program:
         self._code = {kernel: addresses[name] for kernel, (name, _) in named.items()}
 
     def _checked(self, steps: list[Step]) -> dict[Step | None, list[Check]]:
-        """The conditions on what a step computes; those on sources beside None."""
+        """The conditions on what a step completes; those on sources beside None."""
         made = {
-            value: step
+            owner(value): step  # of an assembly, whose parts several steps may write, the last one
             for step in steps
             for value in (step.members if isinstance(step, Group) else [step.value])
         }
@@ -191,12 +192,13 @@ class Program:
         """Look whether a condition holds, after what is pending; what is pending then."""
         layout = self._layouts(check.value)
         assert layout is not None
-        if layout.base.name == "constant" and _holds(check, self._view(check.value)()):
+        view = self._view(check.value)
+        if layout.base.name == "constant" and _holds(check, view()):
             return pending
+        self._checks.append((check, view))
         kernel = condition(check, layout)
         if kernel is None:
             self._flush(pending)
-            view = self._view(check.value)
             self._parts.append(lambda: _verify(check, view()))
             return []
         arguments = [self._address(layout.base), self._flag.ctypes.data]
@@ -447,7 +449,7 @@ class Program:
         return [wrap(view().copy()) for view in self._results]
 
     def _refuse(self) -> None:
-        """Say which condition does not hold."""
+        """Say which condition does not hold: the first, for what follows it is not computed."""
         self._flag[0] = 0
         for check, view in self._checks:
             _verify(check, view())

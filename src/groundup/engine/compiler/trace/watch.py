@@ -15,6 +15,7 @@ Learning rates are the exception: they change at every step, so they are inputs 
 
 from __future__ import annotations
 
+import dis
 import functools
 import sys
 import types
@@ -205,7 +206,7 @@ class Watch:
 
     def _globals(self, code: types.CodeType, variables: dict[str, Any]) -> None:
         names = list(_names_in(code))
-        for key in names:
+        for key in _globals_in(code):
             value = variables.get(key, ABSENT)
             if value is ABSENT:
                 continue
@@ -292,12 +293,26 @@ def _attributes(own: Any) -> dict[str, Any]:
     return held
 
 
-def _names_in(code: types.CodeType) -> Iterator[str]:
-    """The names that a function's code mentions, also inside of the functions in it."""
-    yield from code.co_names
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """A function's code, and that of the functions in it."""
+    yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _names_in(constant)
+            yield from _codes(constant)
+
+
+def _names_in(code: types.CodeType) -> Iterator[str]:
+    """The names that a function's code mentions: of globals, and of attributes of anything."""
+    for own in _codes(code):
+        yield from own.co_names
+
+
+def _globals_in(code: types.CodeType) -> Iterator[str]:
+    """The names that a function's code looks up among the globals."""
+    for own in _codes(code):
+        for each in dis.get_instructions(own):
+            if each.opname == "LOAD_NAME" or each.opname.endswith(("_GLOBAL", "_GLOBALS")):
+                yield each.argval
 
 
 def _is_library(module: str | None) -> bool:

@@ -1,0 +1,1 @@
+"""What holds the error of local answers under a bound: audits, tests, thresholds, drift."""

@@ -1,0 +1,310 @@
+"""Router, generator and validator with one tokenizer and one replay buffer, learning together.
+
+`learn` takes an answer in and returns at once. `work` does the learning in slices: every new
+example earns itself and some replayed ones a pass through the three models; examples wait in bins
+of similar length until a bin is full, so that all batches have one of a few shapes.
+
+The tokenizer grows when the number of examples has doubled, and when an answer comes again.
+
+One thread may learn (`work`) while another one asks and teaches (`suggest`, `learn`): whatever
+changes words, tables or the buffer holds a lock, the steps between do not. What is asked during a
+step meets an average of weights that is half a step further than the other half.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FinchError
+from .answers import answer_length
+from .generator import Generator
+from .network import Sizes, sizes_json
+from .reading import Reader, rounded
+from .replay import Example, ReplayBuffer, State
+from .router import Router
+from .tokenizer import TrafficTokenizer
+from .validator import Validator
+
+ROWS = 32
+"""Examples of a batch of short texts."""
+TOKENS = 1024
+"""Tokens of a batch: longer texts come in smaller batches, but not below four examples."""
+FIRST_GROWTH = 32
+"""Examples after which the tokenizer grows first; nothing is learned before."""
+SHORT = 32
+"""Characters of an answer that becomes one token at once, as long as half the room is free."""
+REMEMBERED = 10_000
+"""Answers of which it is remembered that they were seen."""
+WAITING = 4096
+"""New examples that wait at most; older ones are left to replay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the three models say of a query.
+
+    Attributes:
+        answer: the generator's; None if it has none.
+        score: the probability that the generator gives it.
+        router: the router's score, from the query alone.
+        validator: the validator's score of the answer.
+
+    Example:
+        >>> Said("balance", 0.9, 0.8, 0.95).answer
+        'balance'
+    """
+
+    answer: str | None
+    score: float
+    router: float
+    validator: float
+
+
+class Ensemble:
+    """The three transformers of Finch.
+
+    Args:
+        router, generator, validator: their sizes; ``vocab`` is the same.
+        seed: of everything random.
+        replays: replayed examples that go with each new one.
+        buffer: what is replayed; None: one of the usual size.
+        rate: learning rate.
+
+    Raises:
+        FinchError: vocabularies of different sizes.
+
+    Example:
+        >>> sizes = Sizes(300, 64, 8, 16, layers=1, heads=2, feedforward=32)
+        >>> ensemble = Ensemble(sizes, sizes, sizes, replays=30, rate=0.02)
+        >>> for query, answer in [("ping", "yes"), ("tick", "no")] * 32:
+        ...     _ = ensemble.learn(query, answer)
+        >>> while ensemble.work(1.0):
+        ...     pass
+        >>> ensemble.suggest("tick").answer
+        'no'
+    """
+
+    def __init__(
+        self,
+        router: Sizes,
+        generator: Sizes,
+        validator: Sizes,
+        seed: int = 0,
+        replays: int = 8,
+        buffer: ReplayBuffer | None = None,
+        rate: float = 2e-3,
+    ) -> None:
+        if len({router.vocab, generator.vocab, validator.vocab}) > 1:
+            raise FinchError(
+                f"Ensemble: vocabularies of {router.vocab}, {generator.vocab} and "
+                f"{validator.vocab} ids, expected the same: there is one tokenizer"
+            )
+        self.seed, self.replays, self.rate = seed, replays, rate
+        self.tokenizer = TrafficTokenizer(router.vocab)
+        self.router = Router(router, self.tokenizer, 4 * seed + 1, rate)
+        self.generator = Generator(generator, self.tokenizer, 4 * seed + 2, rate)
+        self.validator = Validator(validator, self.tokenizer, 4 * seed + 3, rate)
+        readers: dict[tuple[int, int], Reader] = {}
+        for model in (self.router, self.generator, self.validator):  # what they read is read once
+            place = model.sizes.rows, model.sizes.query
+            model.reader = readers.setdefault(place, model.reader)
+        self.buffer = buffer if buffer is not None else ReplayBuffer(seed=4 * seed + 4)
+        self.losses: dict[str, float] = {}
+        self._words = threading.RLock()
+        self._waiting: deque[Example] = deque(maxlen=WAITING)
+        self._bins: dict[tuple[int, int], list[Example]] = {}
+        self._growth = FIRST_GROWTH
+        self._answers: Counter[str] = Counter()
+
+    def suggest(self, query: str) -> Said:
+        """What the models say; changes nothing."""
+        with self._words:
+            answer, score = self.generator.suggest(query)
+            sure = 0.0 if answer is None else self.validator.score(query, answer)
+            return Said(answer, score, self.router.score(query), sure)
+
+    def learn(
+        self, query: str, answer: str, local: str | None = None, right: bool | None = None
+    ) -> bool:
+        """Take in a remote answer, to be learned from by `work`.
+
+        Args:
+            query: the user's text.
+            answer: the remote answer.
+            local: what was, or would have been, answered locally.
+            right: whether that was as good.
+
+        Returns:
+            Whether it can be learned from; False if it is too long for the models.
+        """
+        with self._words:
+            if not self._fits(query, answer):
+                return False
+            example = Example(query, answer, local, right, self.buffer.seen)
+            self.buffer.add(example)
+            self._waiting.append(example)
+            return True
+
+    def work(self, budget: float) -> bool:
+        """Learn for about so many seconds; True if more is waiting.
+
+        At least one step is made if there is one to make, so that any budget gets on.
+        """
+        end = time.perf_counter() + budget
+        while self.step():
+            if time.perf_counter() >= end:
+                return self._ready() or self._full() is not None
+        return False
+
+    def step(self) -> bool:
+        """One batch for each model, or one example put into the bins; False if nothing waits."""
+        while (key := self._full()) is None:
+            with self._words:
+                if not self._ready():
+                    return False
+                self._earn(self._waiting.popleft())
+        rows, self._bins[key] = self._bins[key][: _rows(key)], self._bins[key][_rows(key) :]
+        for name, model in (
+            ("router", self.router),
+            ("generator", self.generator),
+            ("validator", self.validator),
+        ):
+            self.losses[name] = model.update(rows)
+        return True
+
+    def _ready(self) -> bool:
+        """Whether an example waits, and there are enough to begin with."""
+        return bool(self._waiting) and self.buffer.seen >= FIRST_GROWTH
+
+    @property
+    def backlog(self) -> int:
+        """New examples that nothing was learned from yet."""
+        return len(self._waiting)
+
+    def _earn(self, example: Example) -> None:
+        """Put a new example and some old ones into the bins; let the tokenizer grow first."""
+        self._grow(example)
+        for one in (example, *self.buffer.sample(self.replays)):
+            if self._fits(one.query, one.answer):
+                self._bins.setdefault(self._key(one), []).append(one)
+
+    def _fits(self, query: str, answer: str) -> bool:
+        return (
+            self.generator.fits(query, answer)
+            and self.router.reader.read(query) is not None
+            and self.validator.reader.read(query) is not None
+            and len(self.tokenizer.encode_answer(answer)) <= self.validator.sizes.answer
+        )
+
+    def _key(self, one: Example) -> tuple[int, int]:
+        """The lengths that an example is padded to."""
+        reading = self.generator.reader.read(one.query)
+        assert reading is not None
+        tokens = len(self.tokenizer.encode_answer(one.answer))
+        return rounded(len(reading.ids)), answer_length(tokens, self.generator.sizes.answer)
+
+    def _full(self) -> tuple[int, int] | None:
+        return next((key for key, held in self._bins.items() if len(held) >= _rows(key)), None)
+
+    def _grow(self, example: Example) -> None:
+        made: dict[int, list[int]] = {}
+        if len(example.answer) <= self.tokenizer.longest:
+            if len(self._answers) >= REMEMBERED:
+                self._answers.clear()
+            self._answers[example.answer] += 1
+            if self._answers[example.answer] == 2 or self._at_once(example.answer):
+                made |= self.tokenizer.add_answers([example.answer])
+        if self.buffer.seen >= self._growth:
+            self._growth = 2 * self.buffer.seen
+            made |= self.tokenizer.extend(one.query for one in self.buffer)
+            waiting = [one for held in self._bins.values() for one in held]
+            self._bins = {}
+            for one in waiting:
+                self._bins.setdefault(self._key(one), []).append(one)
+        if made:
+            for model in (self.router, self.generator, self.validator):
+                model.grow(made)
+
+    def _at_once(self, answer: str) -> bool:
+        """Whether an answer becomes a token when it comes first: it is short, and there is room."""
+        room = len(self.tokenizer.answers) < self.tokenizer.most_answers // 2
+        return room and len(answer) <= SHORT and "\n" not in answer
+
+    def state(self) -> State:
+        """All of it: arrays, and a JSON value."""
+        arrays: dict[str, NDArray[Any]] = {}
+        value: dict[str, Any] = {
+            "sizes": [
+                sizes_json(model.sizes) for model in (self.router, self.generator, self.validator)
+            ],
+            "seed": self.seed,
+            "replays": self.replays,
+            "rate": self.rate,
+            "tokenizer": self.tokenizer.as_json(),
+            "growth": self._growth,
+            "answers": dict(self._answers),
+            "waiting": [_fields(one) for one in self._waiting],
+            "bins": [[*key, [_fields(one) for one in held]] for key, held in self._bins.items()],
+            "losses": self.losses,
+        }
+        for name, part in self._parts().items():
+            inner, value[name] = part.state()
+            arrays |= {f"{name}/{key}": array for key, array in inner.items()}
+        return arrays, value
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "router": self.router,
+            "generator": self.generator,
+            "validator": self.validator,
+            "buffer": self.buffer,
+        }
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, NDArray[Any]], value: Mapping[str, Any]) -> Ensemble:
+        """The models of which `state` gave the arrays and the value; they go on bit for bit.
+
+        Raises:
+            FinchError: they are damaged.
+        """
+        inner: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, array in arrays.items():
+            part, _, rest = name.partition("/")
+            inner.setdefault(part, {})[rest] = array
+        try:
+            router, generator, validator = (Sizes(**one) for one in value["sizes"])
+            out = cls(
+                router, generator, validator, value["seed"], value["replays"], rate=value["rate"]
+            )
+            grown = TrafficTokenizer.from_json(value["tokenizer"])
+            out.tokenizer.__dict__.update(grown.__dict__)
+            out.buffer = ReplayBuffer.from_state(inner["buffer"], value["buffer"])
+            for name, part in out._parts().items():
+                if name != "buffer":
+                    part.load(inner[name], value[name])
+            out._growth = int(value["growth"])
+            out._answers = Counter(value["answers"])
+            out._waiting.extend(Example(*fields) for fields in value["waiting"])
+            out._bins = {
+                (t, s): [Example(*fields) for fields in held] for t, s, held in value["bins"]
+            }
+            out.losses = dict(value["losses"])
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise FinchError(f"the models' state is damaged: {error}; reset the scope") from error
+        return out
+
+
+def _rows(key: tuple[int, int]) -> int:
+    return int(np.clip(TOKENS // sum(key), 4, ROWS))
+
+
+def _fields(one: Example) -> list[Any]:
+    return [one.query, one.answer, one.local, one.right, one.number]

@@ -1,0 +1,1 @@
+"""A log replayed, methods compared, a service that is made up."""

@@ -1,0 +1,215 @@
+"""The proxy's end: questions out, verdicts back, never a wait for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import socket
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Any
+
+from ..errors import FinchError
+from ..proxy.brain import Exchange, Verdict, new_ident
+from ..wire import Call
+from . import worker
+
+START = 60.0
+"""Seconds that the process may take to begin."""
+END = 20.0
+"""Seconds that it may take to save all, when told to end."""
+AGAIN = 5.0
+"""Seconds until a process that died is started again."""
+MOST_UNSENT = 16 << 20
+"""Bytes that wait for the process; beyond that nothing more is asked or learned for now."""
+MOST_OPEN = 50
+"""Questions that wait for an answer, while the process is slow; of others it is not told."""
+PATIENCE = 0.05
+"""Seconds that a request waits for a verdict before it is sent upstream without one."""
+
+Listener = Callable[[Exchange, str], None]
+
+
+class Brain:
+    """Asks the worker process, and tells it what became of requests.
+
+    If the process is slow or dead everything is sent upstream; one that died is started again.
+
+    Args:
+        options: of `worker.main`.
+        told: is called with every exchange and the decision, such as "audit".
+
+    Example:
+        >>> Brain({"home": "finch"}).alive  # until it is started
+        False
+    """
+
+    def __init__(
+        self, options: Mapping[str, Any], told: Listener = lambda exchange, decision: None
+    ) -> None:
+        self._options, self._told = dict(options), told
+        self._numbers = count(1)
+        self._open: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._audits: set[str] = set()
+        self._slow = False
+        self._closing = False
+        self.alive = False
+        """Whether there is anybody to ask."""
+        self.restarts = 0
+        """How often the process was started again."""
+        self.dropped = 0
+        """Messages that it was too busy for."""
+
+    async def start(self) -> None:
+        """Begin the process, and wait until it is there.
+
+        Raises:
+            FinchError: it could not begin; the message says why.
+        """
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = context.Process(
+                target=worker.main, args=(theirs, self._options), name="finch mind", daemon=True
+            )
+            self._process.start()
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=worker.LONGEST)
+        try:
+            line = await asyncio.wait_for(reader.readline(), START)
+        except TimeoutError:
+            line = b""
+        hello = json.loads(line) if line else {"error": "the process that learns did not begin"}
+        if "error" in hello:
+            self._process.kill()
+            await self._leave()
+            raise FinchError(hello["error"])
+        self.alive = True
+        self._reading = asyncio.create_task(self._read(reader))
+
+    @property
+    def waiting(self) -> int:
+        """Questions without an answer yet."""
+        return len(self._open)
+
+    async def consider(self, call: Call, scope: str) -> Verdict:
+        """As `groundup.apps.finch.proxy.brain.Brain` says.
+
+        While the process is slow nobody waits for it: it is told of the request all the same, so
+        that it can learn from the answer.
+        """
+        ident = new_ident()
+        if not self.alive:
+            return Verdict(ident, False, reason="nobody is there to be asked")
+        message = {
+            "do": "consider", "ident": ident, "scope": scope, "task": call.task,
+            "query": call.query, "model": call.model,
+        }  # fmt: skip
+        if self._slow:
+            if len(self._open) < MOST_OPEN:
+                self._ask(message)
+            return Verdict(ident, False, reason="the local models are busy")
+        try:
+            reply = await asyncio.wait_for(asyncio.shield(self._ask(message)), PATIENCE)
+        except TimeoutError:
+            self._slow = True
+            return Verdict(ident, False, reason="the local models are busy")
+        if reply.get("audit"):
+            self._audits.add(ident)
+        if not reply["serve"]:
+            return Verdict(ident, False, reason=reply["reason"])
+        tokens = reply["input_tokens"], reply["output_tokens"]
+        return Verdict(ident, True, reply["text"], reply["reason"], *tokens)
+
+    def ended(self, exchange: Exchange) -> None:
+        """As `groundup.apps.finch.proxy.brain.Brain` says."""
+        call, answer, verdict = exchange.call, exchange.answer, exchange.verdict
+        if exchange.outcome == "local":
+            decision = "local"
+        elif call.must_forward is not None:
+            decision = "pass"
+        else:
+            decision = "audit" if verdict.ident in self._audits else "forward"
+        self._audits.discard(verdict.ident)
+        self._told(exchange, decision)
+        self._send(
+            {
+                "do": "ended",
+                "ident": verdict.ident,
+                "time": exchange.began,
+                "decision": decision,
+                "reason": call.must_forward or verdict.reason,
+                "scope": exchange.scope,
+                "task": call.task,
+                "path": call.path,
+                "model": call.model,
+                "status": exchange.status,
+                "latencies": {
+                    "consider": exchange.considered,
+                    "first_byte": exchange.first_byte,
+                    "total": exchange.total,
+                },
+                "input_tokens": verdict.input_tokens if answer is None else answer.input_tokens,
+                "output_tokens": verdict.output_tokens if answer is None else answer.output_tokens,
+                "query": call.query,
+                "answer": None if answer is None else answer.text,
+            }
+        )
+
+    async def status(self) -> dict[str, Any]:
+        """What the worker tells of itself; nothing while there is none."""
+        return await self._ask({"do": "status"}) if self.alive else {}
+
+    def learning(self, on: bool) -> None:
+        """Go on with learning, or pause."""
+        self._send({"do": "learning", "on": on})
+
+    async def close(self) -> None:
+        """Let the process save all, and end."""
+        self._closing = True
+        self._send({"do": "stop"})
+        await asyncio.to_thread(self._process.join, END)
+        self._process.kill()
+        self._reading.cancel()
+        await self._leave()
+
+    def _ask(self, message: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:
+        number = next(self._numbers)
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._open[number] = future
+        self._send({"id": number, **message})
+        return future
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if not self.alive:
+            return
+        if self._writer.transport.get_write_buffer_size() > MOST_UNSENT:
+            self.dropped += 1
+            return
+        self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                reply = json.loads(line)
+                future = self._open.pop(reply["id"])
+                if not future.done():
+                    future.set_result(reply)
+                self._slow = self._slow and bool(self._open)
+        self.alive = self._slow = False
+        for future in self._open.values():
+            if not future.done():
+                future.set_result({"serve": False, "reason": "the local models have died"})
+        self._open.clear()
+        await self._leave()
+        while not (self.alive or self._closing):
+            await asyncio.sleep(AGAIN)
+            with contextlib.suppress(FinchError):
+                await self.start()
+                self.restarts += 1
+
+    async def _leave(self) -> None:
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()

@@ -1,0 +1,363 @@
+"""The minds of all tasks in one process: who is asked, who learns, what is saved when.
+
+A task has a mind of its own in each scope. It gets one when the task has come often enough to be
+worth it; the minds that were asked longest ago are saved and put away when too many are held.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+from typing import Any
+
+from ..agreement import agreement
+from ..errors import FinchError
+from ..mind.mind import Mind
+from ..mind.settings import MindSettings
+from ..mind.thought import Thought
+from ..store.store import Store
+
+MOST_OPEN = 10_000
+"""Thoughts whose answer has not come."""
+MOST_SEEN = 10_000
+"""Tasks that are counted before they have a mind."""
+
+Key = tuple[str, str]
+
+
+def as_good(local: str, remote: str) -> bool:
+    """Whether a local answer is as good as the remote one.
+
+    Example:
+        >>> as_good("transfer", "Transfer"), as_good("enable it", "disable it")
+        (True, False)
+    """
+    return agreement(local, remote).right
+
+
+@dataclass(slots=True)
+class Counts:
+    """What came of a task.
+
+    Attributes:
+        model: that is asked for.
+        requests: of which a mind thought.
+        local: of them, those that were answered here.
+        audits: local answers that were compared.
+        wrong: of them, those that were not as good.
+        answers: remote answers whose tokens are known, with the sums of their tokens and letters.
+        input_tokens, output_tokens, letters: these sums.
+
+    Example:
+        >>> counts = Counts("large", answers=2, input_tokens=90, output_tokens=6, letters=24)
+        >>> counts.tokens("transfer")
+        (45, 2)
+    """
+
+    model: str = ""
+    requests: int = 0
+    local: int = 0
+    audits: int = 0
+    wrong: int = 0
+    answers: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    letters: int = 0
+
+    def tokens(self, answer: str) -> tuple[int, int]:
+        """How many a local answer would have cost, going by the remote ones: of input, output."""
+        if not self.answers:
+            return 0, 0
+        each = self.output_tokens / max(self.letters, 1)
+        return round(self.input_tokens / self.answers), max(round(each * len(answer)), 1)
+
+
+@dataclass(slots=True)
+class _Held:
+    mind: Mind
+    counts: Counts
+    changed: bool = False
+    saved: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A thought, and what its answer would have cost.
+
+    Example:
+        >>> from groundup.apps.finch.mind.thought import Thought
+        >>> thought = Thought("hi", (), "hello", 0.9, True, False, 0.1, "score")
+        >>> Considered(thought, 45, 2).output_tokens
+        2
+    """
+
+    thought: Thought
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """What became of a request that was thought about.
+
+    Attributes:
+        thought: as it was.
+        agreed: whether its answer was as good as the remote one, if they were compared.
+
+    Example:
+        >>> from groundup.apps.finch.mind.thought import Thought
+        >>> Over(Thought("hi", (), None, 0.0, False, False, 1.0, "cold start")).agreed is None
+        True
+    """
+
+    thought: Thought
+    agreed: bool | None = None
+
+
+class Keeper:
+    """Keeps minds.
+
+    Args:
+        store: where they are saved.
+        settings: of each mind.
+        seed: from which the seed of each is made.
+        held: minds in memory at most.
+        most: tasks that are kept on the disk; the one that was saved longest ago goes.
+        worth: how often a task must have come before it gets a mind.
+        every: seconds between two savings of a mind that has learned.
+        clock: seconds.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/finch") as store:
+        ...     keeper = Keeper(store, MindSettings(models=False), worth=2)
+        ...     for name in ("1", "2", "3"):
+        ...         found = keeper.consider(name, "00112233", "44556677", "hi")
+        ...     found.thought.reason
+        'no stage has an answer'
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: MindSettings,
+        *,
+        seed: int = 0,
+        held: int = 8,
+        most: int = 100,
+        worth: int = 5,
+        every: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._settings, self._seed = store, settings, seed
+        self._limit, self._most, self._worth = min(held, most), most, worth
+        self._every, self._clock = every, clock
+        self._held: OrderedDict[Key, _Held] = OrderedDict()
+        self._seen: OrderedDict[Key, int] = OrderedDict()
+        self._open: OrderedDict[str, tuple[Key, Thought]] = OrderedDict()
+        self._disk = threading.Lock()
+        self._states = count(1)
+        self._newest: dict[Key, int] = {}
+        self.trouble = ""
+        """What the disk says, while it refuses."""
+
+    def consider(
+        self, ident: str, scope: str, task: str, query: str, model: str = ""
+    ) -> Considered | None:
+        """What is thought of a request; None while its task has no mind.
+
+        Args:
+            ident: of the request, by which `ended` finds the thought again.
+            scope: of the key.
+            task: of the request.
+            query: the user's text.
+            model: that is asked for, to be shown.
+        """
+        key = scope, task
+        held = self._hold(key)
+        if held is None:
+            return None
+        thought = held.mind.consider(query)
+        held.counts.model = model
+        held.counts.requests += 1
+        self._open[ident] = key, thought
+        while len(self._open) > MOST_OPEN:
+            self._open.popitem(last=False)
+        return Considered(thought, *held.counts.tokens(thought.answer or ""))
+
+    def ended(
+        self,
+        ident: str,
+        answer: str | None,
+        *,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        local: bool = False,
+    ) -> Over | None:
+        """Take in what became of a request.
+
+        Args:
+            ident: of the request.
+            answer: of the remote side; None if there is none to learn from.
+            input_tokens: of the remote answer.
+            output_tokens: of the remote answer.
+            local: whether it was answered here.
+
+        Returns:
+            None if nobody thought about it.
+        """
+        key, thought = self._open.pop(ident, (None, None))
+        if key is None or thought is None:
+            return None
+        held = self._held.get(key)
+        if held is None:  # put away in the meantime
+            return Over(thought)
+        counts = held.counts
+        counts.local += local
+        held.changed = True
+        # What was to be served and was not, such as for its stop sequence, was not drawn by lot.
+        if answer is None or local or thought.serve:
+            return Over(thought)
+        counts.answers += 1
+        counts.input_tokens += input_tokens
+        counts.output_tokens += output_tokens
+        counts.letters += len(answer)
+        agreed = held.mind.learn(thought, answer)
+        if thought.audit and agreed is not None:
+            counts.audits += 1
+            counts.wrong += not agreed
+        return Over(thought, agreed)
+
+    def teach(self, scope: str, task: str, query: str, answer: str, model: str = "") -> bool | None:
+        """Learn a request of the past, of which the remote answer is known.
+
+        Args:
+            scope, task, query, model: as for `consider`.
+            answer: of the remote side.
+
+        Returns:
+            Whether the local answer would have been as good; None if there would have been none.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/finch") as store:
+            ...     keeper = Keeper(store, MindSettings(models=False), worth=0)
+            ...     [keeper.teach("00112233", "44556677", "hi", "hello") for _ in range(2)]
+            [None, True]
+        """
+        held = self._hold((scope, task))
+        if held is None:
+            return None
+        held.counts.model = model
+        held.changed = True
+        thought = held.mind.consider(query)
+        sent = replace(thought, serve=False, audit=False, propensity=1.0)
+        return held.mind.learn(sent, answer)
+
+    @property
+    def waiting(self) -> int:
+        """Answers that the models have not learned from yet."""
+        return sum(held.mind.status()["waiting"] for held in self._held.values())
+
+    def work(self, budget: float) -> bool:
+        """Let models learn for about so many seconds; whether more is waiting."""
+        for held in reversed(tuple(self._held.values())):  # another thread may hold more meanwhile
+            if held.mind.work(budget):
+                held.changed = True
+                return True
+        return False
+
+    def save(self) -> None:
+        """Save all minds that have learned since they were saved."""
+        for key, held in self._held.items():
+            if held.changed:
+                self._saving(key, held)()
+
+    def due(self) -> Callable[[], None] | None:
+        """What writes a mind that has learned and whose time has come; may run in any thread.
+
+        Only one, so that no question waits long while its state is copied.
+        """
+        for key, held in self._held.items():
+            if held.changed and self._clock() - held.saved >= self._every:
+                return self._saving(key, held)
+        return None
+
+    def tasks(self) -> Iterator[dict[str, Any]]:
+        """What there is to show of each mind that is held, the last one asked first."""
+        for (scope, task), held in reversed(self._held.items()):
+            status, counts = held.mind.status(), held.counts
+            if status["forwarded"] < self._settings.cold_start:
+                state = "cold start"
+            else:
+                state = "learning" if status["threshold"] is None else "serving"
+            yield {
+                "scope": scope,
+                "task": task,
+                "model": counts.model,
+                "state": state,
+                "requests": counts.requests,
+                "local": counts.local,
+                "audits": counts.audits,
+                "wrong": counts.wrong,
+                "bound": status["bound"] if counts.audits else None,
+            }
+
+    def _hold(self, key: Key) -> _Held | None:
+        if (held := self._held.get(key)) is not None:
+            self._held.move_to_end(key)
+            return held
+        saved = None if key in self._seen else self._store.minds.load(*key)
+        if saved is not None:
+            content = saved.content
+            mind = Mind.from_state(dict(saved.arrays), content["mind"], self._settings, as_good)
+            held = _Held(mind, Counts(**content["counts"]), saved=self._clock())
+        elif self._count(key) > self._worth:
+            seed = self._seed ^ int(key[1][:8], 16)
+            held = _Held(Mind(self._settings, seed, as_good), Counts(), saved=self._clock())
+        else:
+            return None
+        self._seen.pop(key, None)
+        self._held[key] = held
+        while len(self._held) > self._limit:
+            away, put = next(iter(self._held.items()))
+            if put.changed:
+                self._saving(away, put)()
+            del self._held[away]
+        return held
+
+    def _count(self, key: Key) -> int:
+        self._seen[key] = self._seen.pop(key, 0) + 1
+        while len(self._seen) > MOST_SEEN:
+            self._seen.popitem(last=False)
+        return self._seen[key]
+
+    def _saving(self, key: Key, held: _Held) -> Callable[[], None]:
+        held.saved, held.changed = self._clock(), False
+        arrays, facts = held.mind.state()
+        content = {"mind": facts, "counts": asdict(held.counts)}
+        number = self._newest[key] = next(self._states)
+
+        def write() -> None:
+            with self._disk:
+                if self._newest.get(key) != number:
+                    return  # a newer state of it is there already
+                try:
+                    self._store.minds.save(*key, arrays, content)
+                    self._make_room()
+                except FinchError as error:
+                    self.trouble, held.changed = str(error), True
+                else:
+                    self.trouble = ""
+
+        return write
+
+    def _make_room(self) -> None:
+        saved = sorted(self._store.minds, key=lambda one: one.time)
+        for old in saved[: max(0, len(saved) - self._most)]:
+            if (old.scope, old.task) not in self._held:
+                self._store.minds.forget(old.scope, old.task)

@@ -1,0 +1,248 @@
+"""The process beside the proxy: it answers first, and learns in what time is left.
+
+One thread answers the messages of the proxy; another one lets the models learn in slices, after
+each of which it rests, by the share of a core that it may use. Learning is native code for the most
+part, so that a question hardly waits for it. A mind is saved between two slices.
+
+Messages are JSON, a line each, over a pair of sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import FinchError
+from ..mind.settings import MindSettings
+from ..store.record import Record
+from ..store.store import Store
+from .keeper import MOST_OPEN, Keeper
+
+SLICE = 0.004
+"""Seconds of learning between two looks for messages."""
+TURN = 0.002
+"""Seconds between two looks whether it is one's turn."""
+SWITCH = 0.0005
+"""Seconds for which one thread may keep the other from running."""
+REST = 0.25
+"""Seconds between two looks for what has to be saved, when there is nothing to learn."""
+LONGEST = 64 << 20
+"""Bytes of a message."""
+
+
+class Worker:
+    """Does what the messages say.
+
+    Args:
+        store: the home.
+        keeper: of the minds.
+        namespace: of the scopes.
+        share: of a core that learning may use, above 0 and up to 1.
+        learning: whether anything is learned.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/finch") as store:
+        ...     worker = Worker(store, Keeper(store, MindSettings(models=False)))
+        ...     worker.handle({"do": "status"})["learning"]
+        True
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keeper: Keeper,
+        *,
+        namespace: str = "",
+        share: float = 0.5,
+        learning: bool = True,
+    ) -> None:
+        self._store, self._keeper = store, keeper
+        self._namespace, self._share = namespace, share
+        self.learning = learning
+        self._turn = threading.Lock()  # held while models learn, and while their state is copied
+        self._halt = threading.Event()  # lets the other thread have its turn
+        self._failed = ""
+        self._ending = threading.Event()
+        self._audits: list[tuple[bool, float]] = []
+        self._stages: list[tuple[str, float]] = []
+
+    def handle(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Do what a message says; the reply, if it wants one."""
+        match message["do"]:
+            case "consider":
+                return self._consider(message)
+            case "ended":
+                self._ended(message)
+            case "status":
+                return self.status()
+            case "learning":
+                self.learning = bool(message["on"])
+        return None
+
+    def status(self) -> dict[str, Any]:
+        """What there is to tell since the last time."""
+        audits, self._audits = self._audits, []
+        stages, self._stages = self._stages, []
+        return {
+            "learning": self.learning,
+            "waiting": self._keeper.waiting,
+            "most": MOST_OPEN,
+            "troubles": [self._failed, self._keeper.trouble, self._store.log.trouble],
+            "tasks": list(self._keeper.tasks()),
+            "audits": audits,
+            "stages": stages,
+        }
+
+    async def run(self, ours: socket.socket) -> None:
+        """Until the proxy closes its end, or says so."""
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST)
+        writer.write(json.dumps({"id": 0}).encode() + b"\n")
+        thread = threading.Thread(target=self._learn, name="finch learning")
+        saving = asyncio.create_task(self._save())
+        thread.start()
+        try:
+            while line := await reader.readline():
+                message = json.loads(line)
+                if message["do"] == "stop":
+                    break
+                try:
+                    reply = self.handle(message)
+                except Exception as error:
+                    self._fail("answering", error)
+                    reply = {"serve": False, "reason": "the local models failed"}
+                    reply = reply if "id" in message else None
+                if reply is not None:
+                    writer.write(json.dumps({"id": message["id"], **reply}).encode() + b"\n")
+        except ConnectionError:
+            pass
+        finally:
+            self._ending.set()
+            saving.cancel()
+            await asyncio.gather(saving, return_exceptions=True)
+            writer.close()
+            thread.join()
+
+    def _learn(self) -> None:
+        while not self._ending.is_set():
+            if self._halt.is_set():
+                self._ending.wait(TURN)
+                continue
+            began = time.monotonic()
+            more = False
+            with self._turn:
+                try:
+                    more = self.learning and self._keeper.work(SLICE)
+                except Exception as error:
+                    self._fail("learning", error)
+            spent = time.monotonic() - began
+            self._ending.wait(spent * (1 / self._share - 1) if more else REST)
+
+    async def _save(self) -> None:
+        while True:
+            await asyncio.sleep(REST)
+            self._halt.set()
+            while not self._turn.acquire(blocking=False):
+                await asyncio.sleep(TURN)
+            try:
+                write = self._keeper.due()
+            except Exception as error:
+                write = None
+                self._fail("saving", error)
+            finally:
+                self._turn.release()
+                self._halt.clear()
+            if write is not None:
+                await asyncio.shield(asyncio.to_thread(write))
+
+    def _fail(self, doing: str, error: Exception) -> None:
+        """What is said of an error that nobody expected: its kind and place, not its words."""
+        places = traceback.extract_tb(error.__traceback__)
+        place = f" at {Path(places[-1].filename).name}:{places[-1].lineno}" if places else ""
+        self._failed = f"{doing} failed: {type(error).__name__}{place}"
+
+    def _consider(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        began = time.perf_counter()
+        found = self._keeper.consider(
+            message["ident"], message["scope"], message["task"], message["query"], message["model"]
+        )
+        if found is None:
+            return {"serve": False, "reason": "its task is new"}
+        self._stages.append(("thought", time.perf_counter() - began))
+        thought = found.thought
+        return {
+            "serve": thought.serve,
+            "text": thought.answer if thought.serve else "",
+            "reason": thought.reason,
+            "audit": thought.audit,
+            "input_tokens": found.input_tokens,
+            "output_tokens": found.output_tokens,
+        }
+
+    def _ended(self, message: Mapping[str, Any]) -> None:
+        answer = message["answer"] if self.learning else None
+        tokens = {name: message[name] for name in ("input_tokens", "output_tokens")}
+        over = self._keeper.ended(
+            message["ident"], answer, local=message["decision"] == "local", **tokens
+        )
+        thought = None if over is None else over.thought
+        learned = thought is not None and answer is not None
+        if over is not None and over.agreed is not None and over.thought.audit:
+            self._audits.append((over.agreed, over.thought.propensity))
+        self._store.log.append(
+            Record(
+                ident=message["ident"],
+                time=message["time"],
+                decision=message["decision"],
+                reason=message["reason"],
+                scope=message["scope"],
+                namespace=self._namespace,
+                task=message["task"],
+                path=message["path"],
+                model=message["model"],
+                status=message["status"],
+                score=None if thought is None else thought.score,
+                propensity=1.0 if thought is None else thought.propensity,
+                opinions=() if thought is None else thought.opinions,
+                latencies=message["latencies"],
+                agreed=None if over is None else over.agreed,
+                query=message["query"] if learned else None,
+                answer=answer if learned else None,
+                **tokens,
+            )
+        )
+
+
+def main(ours: socket.socket, options: Mapping[str, Any]) -> None:
+    """What the process does, from its start to its end.
+
+    Args:
+        ours: one end of a pair; the other one is the proxy's.
+        options: ``home``, and the keyword arguments of what they name: ``store``, ``mind`` (of
+            `MindSettings`), ``keeper`` and ``worker``.
+    """
+    # Signals reach the whole group; the proxy says when it is time, or its end of the line closes.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    sys.setswitchinterval(SWITCH)
+    with ours:
+        try:
+            with Store(options["home"], pid=os.getppid(), **options["store"]) as store:
+                keeper = Keeper(store, MindSettings(**options["mind"]), **options["keeper"])
+                worker = Worker(store, keeper, **options["worker"])
+                try:
+                    asyncio.run(worker.run(ours))
+                finally:
+                    keeper.save()
+        except FinchError as error:
+            ours.sendall(json.dumps({"id": 0, "error": str(error)}).encode() + b"\n")

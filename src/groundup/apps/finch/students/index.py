@@ -1,0 +1,180 @@
+"""Stored queries, found by the n-grams that they share with another: an inverted index.
+
+The likeness of two queries is the cosine of their sets of grams, each gram weighed by
+``log((2 + N) / (1 + n))`` of the N queries stored and the n that have it (Salton and Buckley 1988,
+TF-IDF with binary TF), or by 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .grams import Buckets
+
+REWEIGH = 1.25
+"""Lengths are computed again whenever so many times as many queries are stored."""
+
+
+class Index:
+    """Sets of grams, the oldest quarter dropped when full.
+
+    Args:
+        bits: ``2**bits`` buckets.
+        most: queries stored.
+        weigh: whether rare grams count for more.
+        read: the grams of a query that are looked up, those that weigh most.
+
+    Example:
+        >>> index = Index(bits=4)
+        >>> index.add(np.array([1, 2, 3]), 7)
+        >>> index.add(np.array([3, 4, 5]), 8)
+        >>> numbers, likeness = index.nearest(np.array([1, 2, 3]), 1)
+        >>> numbers, likeness.round(2)
+        (array([7]), array([1.]))
+    """
+
+    def __init__(
+        self, bits: int = 16, most: int = 20_000, weigh: bool = True, read: int = 96
+    ) -> None:
+        self.bits, self.most, self.weigh, self.read = bits, most, weigh, read
+        self._start_empty()
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def add(self, found: Buckets, number: int) -> None:
+        """Store a query's grams.
+
+        Args:
+            found: as `grams` gives them.
+            number: that `nearest` tells of it.
+        """
+        if len(self) == self.most:
+            self.keep(self.most - max(1, self.most // 4))
+        self._insert(found, number)
+
+    def nearest(self, found: Buckets, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The stored queries most like another, best first.
+
+        Args:
+            found: the other's grams.
+            count: how many at most; those that share no gram are left out.
+
+        Shape:
+            - Output: numbers and likenesses, ``(k,)`` with ``k <= count``
+        """
+        weights = self._weights(found)
+        length = np.sqrt(weights.sum())
+        if len(found) > self.read:
+            # Stable, so that ties do not hang on how many grams there are.
+            kept = np.argsort(-weights, kind="stable")[: self.read]
+            found, weights = found[kept], weights[kept]
+        lists, sizes, worth = [], [], []
+        for bucket, weight in zip(found.tolist(), weights.tolist(), strict=True):
+            postings = self._postings.get(bucket)
+            if postings is not None:
+                lists.append(postings.array[: postings.size])
+                sizes.append(postings.size)
+                worth.append(weight)
+        if not lists:
+            return np.empty(0, np.int64), np.empty(0)
+        shared = np.bincount(np.concatenate(lists), np.repeat(worth, sizes), len(self))
+        likeness = shared / (length * self._lengths[: len(self)])
+        count = min(count, len(self))
+        best = np.argpartition(-likeness, count - 1)[:count]
+        best = best[np.lexsort((-best, -likeness[best]))]  # of equals the newest first
+        best = best[likeness[best] > 0]
+        return self._numbers[best], np.minimum(likeness[best], 1.0)
+
+    def keep(self, recent: int) -> None:
+        """Drop all but the ``recent`` last queries."""
+        kept = list(zip(self._stored, self._numbers[: len(self)].tolist(), strict=True))
+        self._start_empty()
+        for found, number in kept[len(kept) - min(recent, len(kept)) :]:
+            self._insert(found, number)
+
+    def renumber(self) -> NDArray[np.int64]:
+        """Number from 0 on, and tell the numbers that these stand for, rising."""
+        old, new = np.unique(self._numbers[: len(self)], return_inverse=True)
+        self._numbers[: len(self)] = new
+        return old
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What is stored."""
+        count = len(self)
+        arrays: dict[str, NDArray[Any]] = {
+            "grams": np.concatenate([np.empty(0, np.int64), *self._stored]).astype(np.int32),
+            "sizes": np.array([len(found) for found in self._stored], np.int32),
+            "numbers": self._numbers[:count].copy(),
+            "lengths": self._lengths[:count].copy(),
+        }
+        facts = {
+            "bits": self.bits, "most": self.most, "weigh": self.weigh, "read": self.read,
+            "reweigh_at": self._reweigh_at,
+        }  # fmt: skip
+        return arrays, facts
+
+    @classmethod
+    def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Index:
+        """The index whose state this is."""
+        index = cls(facts["bits"], facts["most"], facts["weigh"], facts["read"])
+        ends = np.cumsum(arrays["sizes"])
+        stored = np.split(arrays["grams"].astype(np.int64), ends[:-1]) if len(ends) else []
+        for found, number in zip(stored, arrays["numbers"].tolist(), strict=True):
+            index._insert(found, number)
+        index._lengths[: len(index)] = arrays["lengths"]
+        index._reweigh_at = facts["reweigh_at"]
+        return index
+
+    def _start_empty(self) -> None:
+        self._having = np.zeros(1 << self.bits, np.int32)
+        self._postings: dict[int, _Growing] = {}
+        self._stored: list[Buckets] = []
+        self._lengths = np.ones(64)
+        self._numbers = np.zeros(64, np.int64)
+        self._reweigh_at = 16
+
+    def _insert(self, found: Buckets, number: int) -> None:
+        place = len(self)
+        if place == len(self._lengths):
+            self._lengths = np.concatenate([self._lengths, np.ones(place)])
+            self._numbers = np.concatenate([self._numbers, np.zeros(place, np.int64)])
+        self._stored.append(found)
+        self._numbers[place] = number
+        self._having[found] += 1
+        self._lengths[place] = self._length(found)
+        if len(self) >= self._reweigh_at:
+            self._reweigh_at = int(REWEIGH * len(self)) + 1
+            self._lengths[: len(self)] = [self._length(one) for one in self._stored]
+        for bucket in found.tolist():
+            postings = self._postings.get(bucket)
+            if postings is None:
+                postings = self._postings[bucket] = _Growing()
+            postings.append(place)
+
+    def _weights(self, found: Buckets) -> NDArray[np.float64]:
+        if not self.weigh:
+            return np.ones(len(found))
+        return np.log((2 + len(self)) / (1 + self._having[found])) ** 2
+
+    def _length(self, found: Buckets) -> float:
+        return max(float(np.sqrt(self._weights(found).sum())), 1e-9)
+
+
+class _Growing:
+    """Whole numbers in an array that doubles when full."""
+
+    __slots__ = ("array", "size")
+
+    def __init__(self) -> None:
+        self.array = np.empty(4, np.int32)
+        self.size = 0
+
+    def append(self, value: int) -> None:
+        if self.size == len(self.array):
+            self.array = np.concatenate([self.array, np.empty(self.size, np.int32)])
+        self.array[self.size] = value
+        self.size += 1

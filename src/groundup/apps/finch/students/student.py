@@ -1,0 +1,46 @@
+"""What every student is: it suggests an answer at once and learns from each remote answer."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+from numpy.typing import NDArray
+
+from ..opinion import Opinion
+
+State = tuple[dict[str, NDArray[Any]], dict[str, Any]]
+"""All that a student knows: arrays, and what goes into JSON."""
+
+
+class Student(Protocol):
+    """A quick learner of one task.
+
+    A student is deterministic, and after `from_state` goes on exactly as the one whose state it
+    was.
+
+    Example:
+        >>> from groundup.apps.finch.students import Exact
+        >>> student: Student = Exact()
+        >>> student.learn("hi", "hello")
+        >>> student.suggest("hi").answer
+        'hello'
+    """
+
+    name: str
+    """That its opinions bear."""
+
+    def suggest(self, query: str) -> Opinion:
+        """Say what the answer would be; changes nothing."""
+
+    def learn(self, query: str, answer: str) -> None:
+        """Take in a remote answer."""
+
+    def let_go(self, recent: int) -> None:
+        """Keep only the ``recent`` last examples in memory, for answers have changed."""
+
+    def state(self) -> State:
+        """All that it knows."""
+
+    @classmethod
+    def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Self:
+        """The student whose `state` this is."""
