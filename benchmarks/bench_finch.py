@@ -1,9 +1,9 @@
 """How long a user of finch waits: for answers made here, and for the first byte of others.
 
 Four processes: a stand-in for the remote API, the server of `finch serve` with the process in
-which its models learn, and the client side. First the server is taught with so many labelled
+which its minds learn, and the client side. First the server is taught with so many labelled
 requests (CLINC150). Then answers made here are timed, beside the stand-in's own, which come at
-once. Last come streams that are forwarded, as in bench_finch_proxy.py, while the models learn: of
+once. Last come streams that are forwarded, as in bench_finch_proxy.py, while a mind learns: of
 the same task, requests with answers at random, so that all stages are asked and nothing can be
 served. What is added is the difference of the quantiles, through the server less direct.
 ``--write`` puts the tables into docs/performance.md.
@@ -134,7 +134,7 @@ def snapshot(port: int) -> dict[str, Any]:
 
 
 def wait_until_all_were_thought_of(server: int) -> None:
-    """Until the process that learns has answered: it is slower than a client that never waits."""
+    """Until the process that learns has answered all."""
     before = -1
     while (now := snapshot(server)["stages"].get("thought", {"count": 0})["count"]) != before:
         before = now
@@ -173,7 +173,8 @@ def streams(remote: int, server: int, levels: list[int], turns: int) -> list[lis
                     times += asyncio.run(call(port, level, *LEVELS[level]))
             after = snapshot(server)
             assert after["requests"]["local"] == before["requests"]["local"]
-            assert after["queue"]["waiting"] > 0, "the models had nothing more to learn"
+            forwarded = [counts["requests"]["forward"] for counts in (before, after)]
+            assert forwarded[1] > forwarded[0], "nothing was learned meanwhile"
             direct, through = quantiles(found[remote]), quantiles(found[server])
             added = [b - a for a, b in zip(direct, through, strict=True)]
             numbers = (*direct, *through, *added)
@@ -227,9 +228,9 @@ def main() -> None:
             "finch",
             "## Finch: what a user waits for\n\nWhole answers made here, in ms, after "
             f"{options.taught:,} labelled requests of CLINC150 were seen; beside a stand-in for "
-            "the remote API that answers at once. The models learn on meanwhile.\n\n"
+            "the remote API that answers at once. The mind learns on meanwhile.\n\n"
             f"{local}\n\nTime to the first byte of a streamed answer that is forwarded, in ms, "
-            f"while the models learn; an event every {INTERVAL * 1e3:.0f} ms in each stream. All "
+            f"while the mind learns; an event every {INTERVAL * 1e3:.0f} ms in each stream. All "
             f"processes share this machine ({processor()}). Made by `python "
             f"benchmarks/bench_finch.py --write`.\n\n{forwarded}",
         )
