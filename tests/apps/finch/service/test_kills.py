@@ -28,7 +28,7 @@ from groundup.apps.finch.rehearsal.demo import upstream
 from groundup.apps.finch.store import Home, Store
 
 TRAFFIC = some_traffic(4000)
-LOST = 3.0
+LOST = 5.0
 """Seconds of the log, and of what was learned, that a kill may cost."""
 WORTH = 6
 """Requests of a task that may come before it has a mind."""
