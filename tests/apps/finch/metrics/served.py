@@ -112,6 +112,7 @@ def main(folder: str, kind: str) -> None:
         config = uvicorn.Config(app, port=0, log_level="warning", ws="none")
         server = uvicorn.Server(config)
         listener = config.bind_socket()
+        listener.listen()  # whoever connects before the server runs waits
         print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
 
         def hear() -> None:
