@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .app import Json, examples
-from .messages import fail, grid, output, plain, print_json, shown, usage
+from .messages import fail, grid, output, print_json, shown, telling, usage
 
 if TYPE_CHECKING:
     from ..apps.finch.opinion import Opinion
     from ..apps.finch.store import Deleted, Record, Selection, Store
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 store_commands = typer.Typer()
 """Added to the application `finch` without a name of its own."""
@@ -56,31 +51,7 @@ DECISIONS = {
 }
 
 
-def told(command: Callable[P, R]) -> Callable[P, R]:
-    """A command whose expected errors are messages and exit codes.
-
-    Example:
-        >>> @told
-        ... def show():
-        ...     from groundup.apps.finch.errors import FinchError
-        ...     raise FinchError("the home is in use")
-        >>> try:
-        ...     show()
-        ... except typer.Exit as stop:
-        ...     stop.exit_code
-        1
-    """
-
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **options: P.kwargs) -> R:
-        from ..apps.finch.errors import FinchError
-
-        try:
-            return command(*args, **options)
-        except FinchError as error:
-            raise fail(str(error)) from error
-
-    return plain(wrapped)
+told = telling("groundup.apps.finch.errors.FinchError")
 
 
 @store_commands.command(

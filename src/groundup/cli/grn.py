@@ -5,22 +5,17 @@ The commands are in files of their own: `grn_data` has those on data and priors.
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from .app import app
-from .messages import fail, plain, status
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from .messages import status, telling
 
 grn = typer.Typer(
     name="grn",
@@ -88,31 +83,7 @@ TargetColumn = Annotated[str | None, _column("targets")]
 SignColumn = Annotated[str | None, _column("signs")]
 
 
-def told(command: Callable[P, R]) -> Callable[P, R]:
-    """A command that says what is wrong with data in a sentence, besides all that `plain` does.
-
-    Example:
-        >>> @told
-        ... def show():
-        ...     from groundup.apps.grn.data.expression import GRNError
-        ...     raise GRNError("x.csv: empty")
-        >>> try:
-        ...     show()
-        ... except typer.Exit as stop:
-        ...     stop.exit_code
-        1
-    """
-
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **options: P.kwargs) -> R:
-        from ..apps.grn.errors import GRNError
-
-        try:
-            return command(*args, **options)
-        except GRNError as error:
-            raise fail(str(error)) from error
-
-    return plain(wrapped)
+told = telling("groundup.apps.grn.errors.GRNError")
 
 
 def say(words: str) -> None:

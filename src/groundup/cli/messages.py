@@ -16,6 +16,7 @@ from __future__ import annotations
 import codecs
 import errno
 import functools
+import importlib
 import json
 import math
 import signal
@@ -46,6 +47,8 @@ SPELLINGS = {"≥": ">=", "≤": "<=", "–": "-", "—": "-", "…": "...", "×
 
 EXTRAS = {
     "sklearn": "data",
+    "httpcore2": "finch",
+    "httpx2": "finch",
     "optuna": "sweep",
     "tensorboardX": "tensorboard",
     "starlette": "web",
@@ -120,6 +123,40 @@ def plain(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(FAILED) from error
 
     return wrapped
+
+
+def telling(place: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """For an application's commands: its own error is a message too, besides what `plain` does.
+
+    Args:
+        place: of the error's class, which is imported when there is an error.
+
+    Example:
+        >>> @telling("groundup.apps.grn.errors.GRNError")
+        ... def show():
+        ...     from groundup.apps.grn.errors import GRNError
+        ...     raise GRNError("x.csv: empty")
+        >>> try:
+        ...     show()
+        ... except typer.Exit as stop:
+        ...     stop.exit_code
+        1
+    """
+    module, _, name = place.rpartition(".")
+
+    def told(command: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(command)
+        def wrapped(*args: P.args, **options: P.kwargs) -> R:
+            try:
+                return command(*args, **options)
+            except Exception as error:
+                if not isinstance(error, getattr(importlib.import_module(module), name)):
+                    raise
+                raise fail(str(error)) from error
+
+        return plain(wrapped)
+
+    return told
 
 
 def _told(error: BaseException, words: str = "") -> str:

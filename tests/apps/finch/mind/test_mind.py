@@ -156,7 +156,9 @@ def test_no_text_is_too_odd(text: str) -> None:
     mind = Mind(SETTINGS)
     for _ in range(3):
         mind.learn(mind.consider(text), text)
-    mind.consider(text)
+    thought = mind.consider(text)
+    assert not thought.serve, "three requests are the cold start"
+    assert 0 <= thought.score <= 1
 
 
 @pytest.mark.parametrize(

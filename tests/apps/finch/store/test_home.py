@@ -114,8 +114,9 @@ def test_asking_for_the_state_does_not_keep_a_server_out(tmp_path: Path) -> None
     Store(tmp_path / "finch").close()
     home = Home(tmp_path / "finch")
     for _ in range(20):
-        home.owner()
-        Store(tmp_path / "finch").close()
+        assert home.owner() is None
+        with Store(tmp_path / "finch"):
+            assert home.owner() is not None
 
 
 def test_the_default_is_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:

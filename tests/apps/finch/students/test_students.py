@@ -87,10 +87,14 @@ def test_students_can_let_go(student: Student) -> None:
     for query, answer in some_traffic(60):
         student.learn(query, answer)
     student.let_go(10)
+    known = {answer for _, answer in PAIRS}
     for query, _ in PAIRS:
-        student.suggest(query)
-    for query, answer in some_traffic(60, seed=1):
+        assert student.suggest(query).answer in {None, *known}
+    learned = some_traffic(60, seed=1)
+    for query, answer in learned:
         student.learn(query, answer)
+    query, answer = learned[-1]
+    assert student.suggest(query).answer == answer, "it learns on"
 
 
 @pytest.mark.parametrize("kind", ["neighbours", "linear"])
