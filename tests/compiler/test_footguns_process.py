@@ -59,6 +59,59 @@ def test_two_threads_call_the_same_function() -> None:
     assert len(f.traces) == 3
 
 
+class Doubled(nn.Module):
+    """A class of this module, so that its objects are listened to in a trace."""
+
+    def __init__(self, size: int) -> None:
+        self.layer = nn.Linear(size, 1)
+        self.times = 2
+
+    def forward(self, x: gu.Tensor) -> gu.Tensor:
+        """Twice what the layer gives."""
+        return self.layer(x) * self.times
+
+
+def test_threads_trace_steps_of_the_same_classes_at_the_same_time() -> None:
+    before = vars(Doubled).copy(), vars(optim.AdamW).copy()
+    failed: list[threading.ExceptHookArgs] = []
+    losses: dict[int, list[float]] = {}
+    start = threading.Barrier(4)
+
+    def work(number: int) -> None:
+        gu.manual_seed(0)
+        net = Doubled(3)
+        rule = optim.AdamW(net.parameters(), lr=0.01)
+
+        @gu.compile
+        def step(x: gu.Tensor) -> gu.Tensor:
+            rule.zero_grad()
+            loss = net(x).square().mean()
+            loss.backward()
+            rule.step()
+            return loss.detach()
+
+        start.wait()
+        for rows in range(1, 6):
+            rule.param_groups[0]["lr"] = 0.01 * rows
+            losses.setdefault(number, []).append(step(gu.ones(rows, 3)).item())
+
+    interval, hook = sys.getswitchinterval(), threading.excepthook
+    sys.setswitchinterval(1e-5)
+    threading.excepthook = failed.append
+    try:
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+        threading.excepthook = hook
+    assert not failed, failed[0].exc_value
+    assert [len(found) for found in losses.values()] == [5] * 4
+    assert (vars(Doubled), vars(optim.AdamW)) == before
+
+
 def test_a_thread_computes_while_another_one_traces() -> None:
     inside, go_on = threading.Event(), threading.Event()
 

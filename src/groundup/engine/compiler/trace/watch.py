@@ -18,6 +18,7 @@ from __future__ import annotations
 import dis
 import functools
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,6 +37,62 @@ _FUNCTIONS = (types.FunctionType, types.MethodType, functools.partial, staticmet
 _DATA = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
+class _Here(threading.local):
+    """Which watch the calling thread traces with."""
+
+    watch: Watch | None = None
+
+
+class _Listened:
+    """Classes that tell when their objects are read, as long as any thread wants to know."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: dict[type, tuple[int, Any]] = {}  # by how many, what was there before
+
+    def join(self, cls: type) -> bool:
+        """Have a class tell; False if it cannot, being of another language."""
+        with self._lock:
+            count, before = self._wanted.get(cls, (0, vars(cls).get("__getattribute__", ABSENT)))
+            if count == 0:
+                try:
+                    cls.__getattribute__ = _telling(cls)  # type: ignore[assignment, method-assign]
+                except TypeError:
+                    return False
+            self._wanted[cls] = count + 1, before
+            return True
+
+    def leave(self, cls: type) -> None:
+        """One thread less wants to know."""
+        with self._lock:
+            count, before = self._wanted.pop(cls)
+            if count > 1:
+                self._wanted[cls] = count - 1, before
+            elif before is ABSENT:
+                del cls.__getattribute__
+            else:
+                cls.__getattribute__ = before  # type: ignore[method-assign]
+
+
+def _telling(cls: type) -> Callable[[Any, str], Any]:
+    """What reads an attribute, and tells the watch of the thread that reads."""
+    original: Any = cls.__getattribute__
+
+    def __getattribute__(own: Any, name: str) -> Any:  # noqa: N807
+        value = original(own, name)
+        watch = _here.watch
+        if watch is None or mode.tracer is None or cls not in watch.classes:
+            return value
+        if sys._getframe(1).f_code.co_name != "__setattr__":
+            watch.read(own, name, value)
+        return value
+
+    return __getattribute__
+
+
+_here, _listened = _Here(), _Listened()
+
+
 class Watch:
     """What a function reads of Python while it is traced; a context for the time of the trace.
 
@@ -43,6 +100,9 @@ class Watch:
         function: the function.
         more: objects among its arguments.
         on_group: called with each group of an optimizer's parameters that is found.
+
+    Attributes:
+        classes: that are listened to.
 
     Example:
         >>> scale = 2.0
@@ -68,10 +128,11 @@ class Watch:
         self._inherited: dict[int, tuple[dict[str, Any], Found]] = {}
         self._initial: dict[int, dict[str, Any]] = {}
         self._tensors: list[tuple[str, TensorBase, bool]] = []
-        self._classes: dict[type, Any] = {}
+        self.classes: set[type] = set()
         self._guards = Guards()
 
     def __enter__(self) -> Watch:
+        _here.watch = self
         function, more = self._held
         self._find(function, "")
         for i, value in enumerate(more):
@@ -79,12 +140,10 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for cls, before in self._classes.items():
-            if before is ABSENT:
-                del cls.__getattribute__
-            else:
-                cls.__getattribute__ = before  # type: ignore[method-assign]
-        self._classes = {}
+        _here.watch = None
+        for cls in self.classes:
+            _listened.leave(cls)
+        self.classes = set()
         for holder, found in self._entries.values():
             guard = self._guards.entry if isinstance(holder, dict) else self._guards.attribute
             for key, (label, value) in found.items():
@@ -236,30 +295,18 @@ class Watch:
     def _listen(self, cls: type) -> None:
         """Note what is read of objects of a class, and what their operators read."""
         module = cls.__module__
-        if cls in self._classes or module == "builtins" or module.startswith("groundup.engine"):
+        if cls in self.classes or module == "builtins" or module.startswith("groundup.engine"):
             return
-        before = vars(cls).get("__getattribute__", ABSENT)
-        original: Any = cls.__getattribute__
-
-        def __getattribute__(own: Any, name: str) -> Any:  # noqa: N807
-            value = original(own, name)
-            asked = mode.tracer is not None and cls in self._classes
-            if asked and sys._getframe(1).f_code.co_name != "__setattr__":
-                self._read(own, name, value)
-            return value
-
-        try:
-            cls.__getattribute__ = __getattribute__  # type: ignore[assignment, method-assign]
-        except TypeError:  # a class of another language
+        if not _listened.join(cls):
             return
-        self._classes[cls] = before
+        self.classes.add(cls)
         for base in cls.__mro__:
             if not _is_library(base.__module__):
                 for key, value in list(vars(base).items()):
                     if key.startswith("__") and isinstance(value, types.FunctionType):
                         self._find(value, f"{cls.__name__}.{key}")
 
-    def _read(self, own: Any, key: str, value: Any) -> None:
+    def read(self, own: Any, key: str, value: Any) -> None:
         """An attribute of an object is read."""
         label = f"{self._names.get(id(own)) or type(own).__name__}.{key}"
         self._seen.setdefault(id(own), own)
