@@ -1,6 +1,9 @@
 """The three models learn online, resume exactly, and do not forget."""  # R14.2, R14.3, R14.5
 
+import itertools
 import json
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +13,14 @@ import groundup as gu
 from groundup.apps.finch.errors import FinchError
 from groundup.apps.finch.models import Ensemble, Example, ReplayBuffer, Sizes, TrafficTokenizer
 from groundup.apps.finch.models.answers import followed
+from groundup.apps.finch.models.ensemble import Said
 from groundup.apps.finch.models.forgetting import measure_forgetting, without_replay
 from groundup.apps.finch.models.generator import Generator
 from groundup.apps.finch.models.reading import packed
 from groundup.apps.finch.models.router import Router
 from groundup.apps.finch.models.validator import Validator
+from groundup.engine.compiler import run
+from groundup.engine.compiler.trace.capture import capture
 
 SIZES = Sizes(512, 512, 16, 32, 1, 2, 64, query=32, answer=16)
 RATE = 5e-3
@@ -103,11 +109,12 @@ def test_what_is_too_long_has_no_opinion() -> None:
     assert models.suggest(long).answer is None
     assert models.suggest(long).score == models.suggest(long).router == 0
     assert models.validator.score("short", "a" * 100) == 0
-    assert not models.learn(long, "answer")
-    assert not models.learn("short", "an answer that has too many tokens, far more than sixteen")
-    assert not models.learn("short", "")
-    assert not models.learn("", "answer")
-    assert models.backlog == 0
+    models.learn(long, "answer")
+    models.learn("short", "an answer that has too many tokens, far more than sixteen")
+    models.learn("short", "")
+    models.learn("", "answer")
+    assert not models.work(0.0)
+    assert models.backlog == models.buffer.seen == 0
 
 
 def test_learning_is_deferred_and_done_in_slices() -> None:
@@ -124,6 +131,72 @@ def test_learning_is_deferred_and_done_in_slices() -> None:
     assert models.backlog == 0
     assert models.generator.online.steps > 5
     assert all(np.isfinite(loss) for loss in models.losses.values())
+
+
+def test_nothing_is_said_of_lengths_that_were_not_learned_yet(learned: Ensemble) -> None:
+    assert ensemble().suggest("card please") == Said()
+    longer = "please tell me where my card is now if you can"
+    assert learned.router.score(longer) > 0
+    assert learned.suggest(longer) == Said()
+
+
+def test_the_validator_judges_what_others_suggest(learned: Ensemble) -> None:
+    said = learned.suggest("card please", ["about rent", "about card", "never heard of"])
+    assert said.answer == "about card"
+    assert list(said.validator) == ["about card", "about rent"]
+    assert said.validator["about card"] > said.validator["about rent"]
+
+
+def test_one_thread_learns_while_another_one_asks_and_compiles_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    models, tracing, failed = ensemble(replays=16), set[str](), list[threading.ExceptHookArgs]()
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    monkeypatch.setattr(
+        run, "capture", lambda *x: (tracing.add(threading.current_thread().name), capture(*x))[1]
+    )
+    ended = threading.Event()
+
+    def learn() -> None:
+        while not ended.is_set():
+            models.work(0.01)
+        while models.work(1.0):
+            pass
+
+    learner = threading.Thread(target=learn, name="learner")
+    learner.start()
+    for query, answer in itertools.cycle(traffic(NOUNS, 60)):
+        said = models.suggest(query, ["about rent"])
+        models.learn(query, answer, said.answer, said.answer == answer)
+        if said.answer == "about card" or failed:
+            break
+        time.sleep(0.001)
+    ended.set()
+    learner.join()
+    assert not failed, failed[0].exc_value
+    assert models.backlog == 0
+    assert models.suggest("card please").answer == "about card"
+    assert tracing == {"learner"}
+
+
+def test_nobody_waits_while_words_and_tables_change(learned: Ensemble) -> None:
+    with learned._words:
+        began = time.perf_counter()
+        assert learned.suggest("card please") == Said()
+        learned.learn("card please", "about card")
+        assert time.perf_counter() - began < 1
+    assert learned.suggest("card please").answer == "about card"
+
+
+def test_when_answers_change_only_the_latest_are_remembered() -> None:
+    pairs = traffic(NOUNS, 10)
+    models = taught(pairs)
+    models.let_go(5)
+    models.learn("card please", "another")
+    models.work(0.0)
+    assert [one.answer for one in models.buffer] == [a for _, a in pairs[-5:]] + ["another"]
+    other = Ensemble.from_state(*models.state())
+    assert [models.buffer.sample(9)] == [other.buffer.sample(9)]
 
 
 def test_the_same_seed_and_calls_give_the_same_bits() -> None:

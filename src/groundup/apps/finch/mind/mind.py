@@ -26,6 +26,8 @@ RECENT = 200
 """Examples that students remember when answers have changed."""
 MODELS = ("router", "generator", "validator")
 """Names of the opinions of the three transformers."""
+SURE = 0.98
+"""Score of the students from which the transformers are not asked."""
 
 
 def same(local: str, remote: str) -> bool:
@@ -74,8 +76,13 @@ class Mind:
         Args:
             query: the user's text.
         """
-        opinions = self._opinions(query)
+        opinions = tuple(student.suggest(query) for student in self._students)
         answer, score = self._combine.weigh(opinions)
+        if self.models is not None and score < SURE:
+            more = self._ask(query, opinions)
+            if more:
+                opinions += more
+                answer, score = self._whole.weigh(opinions)
         draw = float(self._draws.random())
         if answer is None:
             reason = "no stage has an answer"
@@ -102,14 +109,19 @@ class Mind:
             self.guard.pass_over()
         else:
             right = bool(self.agrees(thought.answer, answer))
+            students = thought.opinions[: len(self._students)]
             changed = self.guard.note(
-                thought.score, sureness(thought.opinions, thought.answer),
+                thought.score, sureness(students, thought.answer),
                 not right, thought.audit, thought.propensity,
             )  # fmt: skip
-            self._combine.learn(thought.opinions, lambda local: self.agrees(local, answer))
+            self._combine.learn(students, lambda local: self.agrees(local, answer))
+            if len(students) < len(thought.opinions):
+                self._whole.learn(thought.opinions, lambda local: self.agrees(local, answer))
         if changed:
             for student in self._students:
                 student.let_go(RECENT)
+            if self.models is not None:
+                self.models.let_go(RECENT)
         if len(answer) <= self.settings.longest_answer:
             for student in self._students:
                 student.learn(thought.query, answer)
@@ -130,7 +142,11 @@ class Mind:
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """All of it, so that `from_state` goes on exactly."""
-        parts = {"guard": self.guard.state(), "combine": self._combine.state()}
+        parts = {
+            "guard": self.guard.state(),
+            "combine": self._combine.state(),
+            "whole": self._whole.state(),
+        }
         parts |= {f"student.{student.name}": student.state() for student in self._students}
         if self.models is not None:
             parts["models"] = self.models.state()
@@ -172,6 +188,7 @@ class Mind:
         mind._draws.bit_generator.state = facts["draws"]
         mind.guard = Guard.from_state(_under(arrays, "guard"), parts["guard"])
         mind._combine = Combine.from_state(_under(arrays, "combine"), parts["combine"])
+        mind._whole = Combine.from_state(_under(arrays, "whole"), parts["whole"])
         mind._students = [
             KINDS[name].from_state(_under(arrays, f"student.{name}"), parts[f"student.{name}"])
             for name in mind.settings.students
@@ -191,16 +208,18 @@ class Mind:
         clear()
         self._start()
 
-    def _opinions(self, query: str) -> tuple[Opinion, ...]:
-        opinions = [student.suggest(query) for student in self._students]
-        if self.models is not None:
-            said = self.models.suggest(query)
-            opinions += [
-                Opinion("router", None, said.router),
-                Opinion("generator", said.answer, said.score),
-                Opinion("validator", said.answer, said.validator),
-            ]
-        return tuple(opinions)
+    def _ask(self, query: str, students: tuple[Opinion, ...]) -> tuple[Opinion, ...]:
+        """What the transformers say where the students are not sure; nothing if they cannot yet."""
+        assert self.models is not None
+        said = self.models.suggest(query, (one.answer for one in students if one.answer))
+        if said.answer is None:
+            return ()
+        judged = [Opinion("validator", one, score) for one, score in said.validator.items()]
+        return (
+            Opinion("router", None, said.router),
+            Opinion("generator", said.answer, said.score),
+            *judged,
+        )
 
     def _start(self) -> None:
         settings = self.settings
@@ -209,7 +228,8 @@ class Mind:
             for place, name in enumerate(settings.students)
         ]
         self.models = build(settings.preset, self.seed) if settings.models else None
-        self._combine = Combine((*settings.students, *(MODELS if settings.models else ())))
+        self._combine = Combine(settings.students)
+        self._whole = Combine((*settings.students, *(MODELS if settings.models else ())))
         self.guard = Guard(*_limits(settings), settings.window)
         self._draws = np.random.default_rng([self.seed, 1])
 

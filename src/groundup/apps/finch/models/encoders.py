@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....engine.autograd import no_grad
-from ....engine.compiler.run import compile
+from ....engine.compiler.run import Compiled, compile
 from ....engine.ops.creation import tensor
 from ....engine.tensor import Tensor
 from ....nn import functional as F
 from .answers import given
 from .network import Encoder, Sizes
 from .online import Online
-from .reading import Reader, Reading, packed, rounded
+from .reading import BLANK, Reader, Reading, packed, rounded
 from .replay import State
 from .tokenizer import BOUNDARY, SUMMARY, TrafficTokenizer
 
@@ -85,7 +85,7 @@ class Judge:
         )
         self.online.allow(len(tokenizer))
         self._random = np.random.Generator(np.random.PCG64(seed))
-        self._forward = compile(self._all)
+        self._programs: dict[tuple[int, int], Compiled[..., tuple[Tensor, Tensor]]] = {}
 
     def _all(self, tokens: Tensor, features: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         judged, _, vector = self.online.average(tokens, features, after)
@@ -104,15 +104,32 @@ class Judge:
         vector: NDArray[np.float32] = found[1].detach().numpy()[0].copy()
         return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
-    @no_grad()
+    def prepare(self, length: int, tokens: int) -> None:
+        """Compile what judges queries of this length.
+
+        Args:
+            length: that a query is padded to.
+            tokens: that an answer is padded to; 0 without an answer.
+        """
+        after = np.full((1, 1 + max(tokens, 1)), SUMMARY, np.int64)
+        self._judged(*packed([BLANK], length), after)
+
     def _read(self, query: str, answer: Sequence[int] | None) -> tuple[Tensor, Tensor] | None:
         reading = self.reader.read(query)
         if reading is None or answer is None or len(answer) > self.sizes.answer:
             return None
         length = min(rounded(len(reading.ids)), self.sizes.query)
-        tokens, features = packed([reading], length)
-        judged, vector = self._forward(*map(tensor, (tokens, features, self.after([answer]))))
-        return judged, vector
+        return self._judged(*packed([reading], length), self.after([answer]))
+
+    @no_grad()
+    def _judged(
+        self, tokens: NDArray[Any], features: NDArray[Any], after: NDArray[Any]
+    ) -> tuple[Tensor, Tensor]:
+        """What the average says, by a program for each length, so that none waits for another."""
+        shape = tokens.shape[1], after.shape[1]
+        if shape not in self._programs:
+            self._programs[shape] = compile(self._all)
+        return self._programs[shape](tensor(tokens), tensor(features), tensor(after))
 
     def after(self, answers: Sequence[Sequence[int]]) -> NDArray[Any]:
         """What stands behind the queries: the mark, then the tokens of the answers if any."""

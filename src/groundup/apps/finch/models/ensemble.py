@@ -6,9 +6,11 @@ of similar length until a bin is full, so that all batches have one of a few sha
 
 The tokenizer grows when the number of examples has doubled, and when an answer comes again.
 
-One thread may learn (`work`) while another one asks and teaches (`suggest`, `learn`): whatever
-changes words, tables or the buffer holds a lock, the steps between do not. What is asked during a
-step meets an average of weights that is half a step further than the other half.
+One thread may learn (`work`) while another one asks and teaches (`suggest`, `learn`), and does not
+wait for it: what it teaches is put down, to be taken in later; while words and tables change the
+models have nothing to say; and they say nothing of queries and answers of a length that they have
+not learned yet, for which the programs are compiled by the thread that learns. What is asked during
+a step meets an average of weights that is half a step further than the other half.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,25 +49,32 @@ WAITING = 4096
 """New examples that wait at most; older ones are left to replay."""
 
 
+PATIENCE = 0.002
+"""Seconds that a question waits while words or tables change."""
+
+Key = tuple[int, int]
+"""The lengths that a query and an answer are padded to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What the three models say of a query.
 
     Attributes:
-        answer: the generator's; None if it has none.
+        answer: the generator's; None if the models have nothing to say.
         score: the probability that the generator gives it.
         router: the router's score, from the query alone.
-        validator: the validator's score of the answer.
+        validator: the validator's score of each answer that it was shown.
 
     Example:
-        >>> Said("balance", 0.9, 0.8, 0.95).answer
+        >>> Said("balance", 0.9, 0.8, {"balance": 0.95}).answer
         'balance'
     """
 
-    answer: str | None
-    score: float
-    router: float
-    validator: float
+    answer: str | None = None
+    score: float = 0.0
+    router: float = 0.0
+    validator: Mapping[str, float] = field(default_factory=dict)
 
 
 class Ensemble:
@@ -85,7 +94,7 @@ class Ensemble:
         >>> sizes = Sizes(300, 64, 8, 16, layers=1, heads=2, feedforward=32)
         >>> ensemble = Ensemble(sizes, sizes, sizes, replays=30, rate=0.02)
         >>> for query, answer in [("ping", "yes"), ("tick", "no")] * 32:
-        ...     _ = ensemble.learn(query, answer)
+        ...     ensemble.learn(query, answer)
         >>> while ensemble.work(1.0):
         ...     pass
         >>> ensemble.suggest("tick").answer
@@ -118,40 +127,59 @@ class Ensemble:
             model.reader = readers.setdefault(place, model.reader)
         self.buffer = buffer if buffer is not None else ReplayBuffer(seed=4 * seed + 4)
         self.losses: dict[str, float] = {}
-        self._words = threading.RLock()
+        self._words = threading.Lock()
+        self._taught: deque[Example | int] = deque(maxlen=WAITING)
         self._waiting: deque[Example] = deque(maxlen=WAITING)
-        self._bins: dict[tuple[int, int], list[Example]] = {}
+        self._bins: dict[Key, list[Example]] = {}
+        self._learned: set[Key] = set()
         self._growth = FIRST_GROWTH
         self._answers: Counter[str] = Counter()
 
-    def suggest(self, query: str) -> Said:
-        """What the models say; changes nothing."""
-        with self._words:
+    def suggest(self, query: str, others: Iterable[str] = ()) -> Said:
+        """What the models say; changes nothing.
+
+        Args:
+            query: the user's text.
+            others: answers that others suggest, for the validator to judge.
+        """
+        if not self._words.acquire(timeout=PATIENCE):
+            return Said()
+        try:
+            length = self._length(query)
+            if not any(length == t for t, _ in self._learned):
+                return Said()
             answer, score = self.generator.suggest(query)
-            sure = 0.0 if answer is None else self.validator.score(query, answer)
-            return Said(answer, score, self.router.score(query), sure)
+            if answer is None:
+                return Said()
+            judged = {
+                one: self.validator.score(query, one)
+                for one in dict.fromkeys((answer, *others))
+                if (length, self._answer_length(one)) in self._learned
+            }
+            return Said(answer, score, self.router.score(query), judged)
+        finally:
+            self._words.release()
 
     def learn(
         self, query: str, answer: str, local: str | None = None, right: bool | None = None
-    ) -> bool:
-        """Take in a remote answer, to be learned from by `work`.
+    ) -> None:
+        """Put a remote answer down, to be learned from by `work` if it fits.
 
         Args:
             query: the user's text.
             answer: the remote answer.
             local: what was, or would have been, answered locally.
             right: whether that was as good.
-
-        Returns:
-            Whether it can be learned from; False if it is too long for the models.
         """
-        with self._words:
-            if not self._fits(query, answer):
-                return False
-            example = Example(query, answer, local, right, self.buffer.seen)
-            self.buffer.add(example)
-            self._waiting.append(example)
-            return True
+        self._taught.append(Example(query, answer, local, right))
+
+    def let_go(self, recent: int) -> None:
+        """Remember the latest examples alone, for answers have changed.
+
+        Args:
+            recent: so many.
+        """
+        self._taught.append(recent)
 
     def work(self, budget: float) -> bool:
         """Learn for about so many seconds; True if more is waiting.
@@ -165,7 +193,9 @@ class Ensemble:
         return False
 
     def step(self) -> bool:
-        """One batch for each model, or one example put into the bins; False if nothing waits."""
+        """One batch for each model; False if there is none yet."""
+        with self._words:
+            self._take_in()
         while (key := self._full()) is None:
             with self._words:
                 if not self._ready():
@@ -178,7 +208,31 @@ class Ensemble:
             ("validator", self.validator),
         ):
             self.losses[name] = model.update(rows)
+        if key not in self._learned:
+            self._prepare(key)
         return True
+
+    def _take_in(self) -> None:
+        """Bring into the buffer what was put down meanwhile."""
+        while self._taught:
+            one = self._taught.popleft()
+            if isinstance(one, int):
+                self.buffer.let_go(one)
+                self._waiting.clear()
+                self._bins = {}
+            elif self._fits(one.query, one.answer):
+                one = replace(one, number=self.buffer.seen)
+                self.buffer.add(one)
+                self._waiting.append(one)
+
+    def _prepare(self, key: Key) -> None:
+        """Compile what answering takes for queries and answers of these lengths."""
+        length, tokens = key
+        if not any(length == t for t, _ in self._learned):
+            self.generator.prepare(length)
+            self.router.prepare(length, 0)
+        self.validator.prepare(length, tokens)
+        self._learned = {*self._learned, key}
 
     def _ready(self) -> bool:
         """Whether an example waits, and there are enough to begin with."""
@@ -187,7 +241,7 @@ class Ensemble:
     @property
     def backlog(self) -> int:
         """New examples that nothing was learned from yet."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._taught)
 
     def _earn(self, example: Example) -> None:
         """Put a new example and some old ones into the bins; let the tokenizer grow first."""
@@ -204,14 +258,26 @@ class Ensemble:
             and len(self.tokenizer.encode_answer(answer)) <= self.validator.sizes.answer
         )
 
-    def _key(self, one: Example) -> tuple[int, int]:
+    def _key(self, one: Example) -> Key:
         """The lengths that an example is padded to."""
-        reading = self.generator.reader.read(one.query)
-        assert reading is not None
-        tokens = len(self.tokenizer.encode_answer(one.answer))
-        return rounded(len(reading.ids)), answer_length(tokens, self.generator.sizes.answer)
+        return self._length(one.query), self._answer_length(one.answer)
 
-    def _full(self) -> tuple[int, int] | None:
+    def _length(self, query: str) -> int:
+        """What a query is padded to; 0 if it is too long."""
+        reading = self.generator.reader.read(query)
+        if reading is None:
+            return 0
+        return min(rounded(len(reading.ids)), self.generator.sizes.query)
+
+    def _answer_length(self, answer: str) -> int:
+        """What an answer is padded to; 0 if it is too long."""
+        most = self.generator.sizes.answer
+        if len(answer) > 16 * most:
+            return 0
+        tokens = len(self.tokenizer.encode_answer(answer))
+        return answer_length(tokens, most) if tokens <= most else 0
+
+    def _full(self) -> Key | None:
         return next((key for key, held in self._bins.items() if len(held) >= _rows(key)), None)
 
     def _grow(self, example: Example) -> None:
@@ -239,7 +305,9 @@ class Ensemble:
         return room and len(answer) <= SHORT and "\n" not in answer
 
     def state(self) -> State:
-        """All of it: arrays, and a JSON value."""
+        """All of it: arrays, and a JSON value; not to be asked for while `work` is at it."""
+        with self._words:
+            self._take_in()
         arrays: dict[str, NDArray[Any]] = {}
         value: dict[str, Any] = {
             "sizes": [
@@ -253,6 +321,7 @@ class Ensemble:
             "answers": dict(self._answers),
             "waiting": [_fields(one) for one in self._waiting],
             "bins": [[*key, [_fields(one) for one in held]] for key, held in self._bins.items()],
+            "learned": sorted(self._learned),
             "losses": self.losses,
         }
         for name, part in self._parts().items():
@@ -296,13 +365,14 @@ class Ensemble:
             out._bins = {
                 (t, s): [Example(*fields) for fields in held] for t, s, held in value["bins"]
             }
+            out._learned = {(t, s) for t, s in value["learned"]}
             out.losses = dict(value["losses"])
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise FinchError(f"the models' state is damaged: {error}; reset the scope") from error
         return out
 
 
-def _rows(key: tuple[int, int]) -> int:
+def _rows(key: Key) -> int:
     return int(np.clip(TOKENS // sum(key), 4, ROWS))
 
 

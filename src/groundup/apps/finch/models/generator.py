@@ -20,7 +20,7 @@ from ....nn import functional as F
 from .answers import followed, thinned
 from .network import Decoder, Sizes
 from .online import Online
-from .reading import Reader, packed, rounded
+from .reading import BLANK, Reader, packed, rounded
 from .replay import Example, State
 from .tokenizer import END, TrafficTokenizer
 
@@ -97,13 +97,20 @@ class Generator:
         if reading is None:
             return None, 0.0
         length = min(rounded(len(reading.ids)), self.sizes.query)
-        if length not in self._writers:
-            self._writers[length] = _Writer(self.online.average, length)
-        ids, surprise = self._writers[length].write(*packed([reading], length))
+        ids, surprise = self._writer(length).write(*packed([reading], length))
         if ids is None or not ids:
             return None, 0.0
         text = self.tokenizer.decode(ids)
         return (None, 0.0) if "\N{REPLACEMENT CHARACTER}" in text else (text, math.exp(surprise))
+
+    def prepare(self, length: int) -> None:
+        """Compile what answers queries that are padded to this length."""
+        self._writer(length).prepare(*packed([BLANK], length))
+
+    def _writer(self, length: int) -> _Writer:
+        if length not in self._writers:
+            self._writers[length] = _Writer(self.online.average, length)
+        return self._writers[length]
 
     def grow(self, made_of: Mapping[int, Sequence[int]]) -> None:
         """Begin with tokens that the tokenizer has made."""
@@ -140,6 +147,13 @@ class _Writer:
 
     def _next(self, tokens: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
         return _best(self.net.step(tokens, self.bag, self.cache, new))
+
+    @no_grad()
+    def prepare(self, tokens: NDArray[np.int64], features: NDArray[np.int64]) -> None:
+        """Compile both programs."""
+        query = tensor(tokens)
+        self._begin(query, tensor(features))
+        self._step(query, tensor([[END]], dtype=int64))
 
     @no_grad()
     def write(

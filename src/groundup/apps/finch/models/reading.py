@@ -20,7 +20,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from .tokenizer import PAD, TrafficTokenizer
+from .tokenizer import BOUNDARY, PAD, TrafficTokenizer
 
 FEATURES = 24
 """K: hashed features of a word at the most."""
@@ -44,6 +44,10 @@ class Reading:
 
     ids: NDArray[np.int32]
     features: NDArray[np.int32]
+
+
+BLANK = Reading(np.array([BOUNDARY], np.int32), np.zeros((1, FEATURES), np.int32))
+"""What is read where it does not matter what."""
 
 
 def rounded(length: int) -> int:
@@ -99,12 +103,14 @@ class Reader:
         if self._grown != self.tokenizer.grown or self._tokens >= _KEPT:
             self._kept.clear()
             self._grown, self._tokens = self.tokenizer.grown, 0
-        if text not in self._kept:
+        try:
+            return self._kept[text]
+        except KeyError:  # another thread may have cleared it
             if len(text) > 16 * self.longest:
                 return None
             found = self._kept[text] = self._read(text)
             self._tokens += 8 if found is None else 8 + len(found.ids)
-        return self._kept[text]
+            return found
 
     def _read(self, text: str) -> Reading | None:
         ids: list[int] = []

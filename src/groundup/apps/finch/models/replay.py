@@ -85,6 +85,7 @@ class ReplayBuffer:
             raise FinchError(f"ReplayBuffer: fresh is {fresh}, expected a share from 0 to 1")
         self.entries, self.size, self.fresh = entries, size, fresh
         self.seen = self.held = 0
+        self._before = 0  # of those seen, what was let go
         self._reservoir: list[Example] = []
         self._newest: deque[Example] = deque(maxlen=newest)
         self._random = np.random.Generator(np.random.PCG64(seed))
@@ -110,12 +111,25 @@ class ReplayBuffer:
             self._reservoir.append(example)
             self.held += example.size
         else:
-            place = int(self._random.integers(self.seen))
+            place = int(self._random.integers(self.seen - self._before))
             if place < self.entries:
                 self.held += example.size - self._reservoir[place].size
                 self._reservoir[place] = example
         while self.held > self.size:
             self._shrink()
+
+    def let_go(self, recent: int) -> None:
+        """Keep nothing but the latest examples; the sample is of these, and of what comes.
+
+        Args:
+            recent: how many were seen since the oldest that is kept.
+        """
+        self._before = max(0, self.seen - recent)
+        self._reservoir = [one for one in self._reservoir if one.number >= self._before]
+        kept = [one for one in self._newest if one.number >= self._before]
+        self._newest.clear()
+        self._newest.extend(kept)
+        self.held = sum(one.size for one in (*self._reservoir, *self._newest))
 
     def _shrink(self) -> None:
         """Drop one: any of the reservoir, so that it stays fair, else the oldest of the newest."""
@@ -160,6 +174,7 @@ class ReplayBuffer:
             "most_new": self._newest.maxlen,
             "fresh": self.fresh,
             "seen": self.seen,
+            "before": self._before,
             "random": self._random.bit_generator.state,
             "examples": [[e.query, e.answer, e.local, e.right, e.number] for e in held],
         }
@@ -178,7 +193,7 @@ class ReplayBuffer:
             held = [Example(*fields) for fields in value["examples"]]
             out._reservoir = [held[i] for i in arrays["reservoir"].tolist()]
             out._newest.extend(held[i] for i in arrays["newest"].tolist())
-            out.seen = int(value["seen"])
+            out.seen, out._before = int(value["seen"]), int(value["before"])
             out._random.bit_generator.state = value["random"]
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise FinchError(

@@ -79,7 +79,7 @@ def warm_start(ensemble: Ensemble, folder: str | os.PathLike[str]) -> list[str]:
         groundup.apps.finch.errors.FinchError: no such folder: there is no such file or folder
     """
     model, tokenizer = _loaded(folder)
-    if ensemble.generator.online.steps or ensemble.buffer.seen:
+    if ensemble.generator.online.steps or ensemble.backlog or ensemble.buffer.seen:
         raise FinchError("a warm start comes before anything is learned; reset the scope first")
     names = ["router", "validator"] if isinstance(model, Bert) else ["generator"]
     for name in names:

@@ -6,6 +6,7 @@ not only estimated. The mind is told it only for what it forwards.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -145,7 +146,7 @@ def replay(
     log: Iterable[tuple[str, str]],
     tally: Tally | None = None,
     agrees: Agrees = same,
-    work: float = 0.0,
+    work: float = math.inf,
 ) -> Iterator[Step]:
     """Send a log through a mind, or through what it is compared with.
 
@@ -155,7 +156,8 @@ def replay(
         tally: is added to. One from before, together with the mind's state from then, goes on where
             that replay stopped.
         agrees: whether a local answer is as good as the remote one.
-        work: seconds of background training that a mind is given after each forwarded request.
+        work: seconds of background training that a mind is given after each forwarded request;
+            without a limit it learns all that it can, so that what comes out is the same each time.
 
     Yields:
         What becomes of each request.
