@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,6 +119,28 @@ def test_minds_are_saved_after_their_time_and_trouble_is_told(
     assert [(one.scope, one.task) for one in store.minds] == [(SCOPE, TASK)]
     now[0] = 33.0
     assert keeper.due() is None, "nothing was learned since"
+
+
+def test_a_slow_disk_is_written_less_often(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    keeper = Keeper(store, QUICK, worth=0, every=10, clock=lambda: now[0])
+    save = store.minds.save
+
+    def slow(*args: Any) -> None:
+        save(*args)
+        now[0] += 1
+
+    monkeypatch.setattr(store.minds, "save", slow)
+    keeper.teach(SCOPE, TASK, "hi", "hello")
+    now[0] = 10
+    write = keeper.due()
+    assert write is not None
+    write()
+    keeper.teach(SCOPE, TASK, "hi", "hello")
+    now[0] = 59
+    assert keeper.due() is None
+    now[0] = 61
+    assert keeper.due() is not None
 
 
 def test_of_too_many_tasks_the_oldest_is_forgotten(store: Store) -> None:

@@ -37,6 +37,7 @@ METHODS: Mapping[str, Method] = {
     "bayes": lambda settings, seed: _alone("bayes", settings, seed),
     "linear": lambda settings, seed: _alone("linear", settings, seed),
     "students": lambda settings, seed: Mind(replace(settings, models=False), seed),
+    "transformers": lambda settings, seed: Mind(replace(settings, students=(), models=True), seed),
     "cascade": lambda settings, seed: Mind(replace(settings, models=True), seed),
 }
 """By name. The two caches serve whatever they find; all after them are guarded in the same way."""

@@ -25,6 +25,8 @@ MOST_OPEN = 10_000
 """Thoughts whose answer has not come."""
 MOST_SEEN = 10_000
 """Tasks that are counted before they have a mind."""
+SAVING = 0.02
+"""Share of the time that writing a mind may take; a slow disk is written less often."""
 
 Key = tuple[str, str]
 
@@ -82,6 +84,7 @@ class _Held:
     counts: Counts
     changed: bool = False
     saved: float = 0.0
+    took: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class Keeper:
         held: minds in memory at most.
         most: tasks that are kept on the disk; the one that was saved longest ago goes.
         worth: how often a task must have come before it gets a mind.
-        every: seconds between two savings of a mind that has learned.
+        every: seconds between two savings of a mind that has learned; more if they take long.
         clock: seconds.
 
     Example:
@@ -283,7 +286,8 @@ class Keeper:
         Only one, so that no question waits long while its state is copied.
         """
         for key, held in self._held.items():
-            if held.changed and self._clock() - held.saved >= self._every:
+            rest = max(self._every, held.took / SAVING)
+            if held.changed and self._clock() - held.saved >= rest:
                 return self._saving(key, held)
         return None
 
@@ -346,9 +350,11 @@ class Keeper:
             with self._disk:
                 if self._newest.get(key) != number:
                     return  # a newer state of it is there already
+                began = self._clock()
                 try:
                     self._store.minds.save(*key, arrays, content)
                     self._make_room()
+                    held.took = self._clock() - began
                 except FinchError as error:
                     self.trouble, held.changed = str(error), True
                 else:
