@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,10 +15,10 @@ from ....engine.ops.creation import tensor
 from ....engine.tensor import Tensor
 from ....nn import functional as F
 from .answers import given
+from .learner import Learner
 from .network import Encoder, Sizes
 from .online import Online
-from .reading import BLANK, Reader, Reading, packed, rounded
-from .replay import State
+from .reading import BLANK, Reading, packed, rounded
 from .tokenizer import BOUNDARY, SUMMARY, TrafficTokenizer
 
 
@@ -51,7 +51,7 @@ def judging_loss(
     return F.nll_loss(guess, first) + (wrong * weight).mean()
 
 
-class Judge:
+class Judge(Learner[Encoder]):
     """An encoder that learns online.
 
     Args:
@@ -74,17 +74,14 @@ class Judge:
     def __init__(
         self, sizes: Sizes, tokenizer: TrafficTokenizer, seed: int = 0, rate: float = 2e-3
     ) -> None:
-        self.sizes, self.tokenizer = sizes, tokenizer
-        self.reader = Reader(tokenizer, sizes.rows, sizes.query)
-        self.online = Online(
+        online = Online(
             Encoder(sizes, seed),
             Encoder(sizes, seed),
             judging_loss,
             rate,
             head_pace=self.head_pace,
         )
-        self.online.allow(len(tokenizer))
-        self._random = np.random.Generator(np.random.PCG64(seed))
+        super().__init__(sizes, tokenizer, online, seed)
         self._programs: dict[tuple[int, int], Compiled[..., tuple[Tensor, Tensor]]] = {}
 
     def _all(self, tokens: Tensor, features: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,21 +137,3 @@ class Judge:
     def readings(self, queries: Sequence[str]) -> list[Reading]:
         """The queries as it reads them; those that are too long are left out."""
         return [r for query in queries if (r := self.reader.read(query)) is not None]
-
-    def grow(self, made_of: Mapping[int, Sequence[int]]) -> None:
-        """Begin with tokens that the tokenizer has made."""
-        self.online.grow(made_of, len(self.tokenizer))
-
-    def state(self) -> State:
-        """All but the tokenizer: arrays, and a JSON value."""
-        arrays, value = self.online.state()
-        return arrays, {**value, "random": self._random.bit_generator.state}
-
-    def load(self, arrays: Mapping[str, NDArray[Any]], value: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave.
-
-        Raises:
-            FinchError: it does not fit.
-        """
-        self.online.load(arrays, value)
-        self._random.bit_generator.state = value["random"]

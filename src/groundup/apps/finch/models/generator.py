@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +17,11 @@ from ....engine.tensor import Tensor
 from ....models.cache import KeyValueCache
 from ....nn import functional as F
 from .answers import followed, thinned
+from .learner import Learner
 from .network import Decoder, Sizes
 from .online import Online
-from .reading import BLANK, Reader, packed, rounded
-from .replay import Example, State
+from .reading import BLANK, packed, rounded
+from .replay import Example
 from .tokenizer import END, TrafficTokenizer
 
 
@@ -44,7 +44,7 @@ def answer_loss(
     return (each * weight.flatten()).sum() / weight.sum()
 
 
-class Generator:
+class Generator(Learner[Decoder]):
     """Writes an answer, and says how sure it is.
 
     Args:
@@ -65,11 +65,8 @@ class Generator:
     def __init__(
         self, sizes: Sizes, tokenizer: TrafficTokenizer, seed: int = 0, rate: float = 2e-3
     ) -> None:
-        self.sizes, self.tokenizer = sizes, tokenizer
-        self.reader = Reader(tokenizer, sizes.rows, sizes.query)
-        self.online = Online(Decoder(sizes, seed), Decoder(sizes, seed), answer_loss, rate)
-        self.online.allow(len(tokenizer))
-        self._random = np.random.Generator(np.random.PCG64(seed))
+        online = Online(Decoder(sizes, seed), Decoder(sizes, seed), answer_loss, rate)
+        super().__init__(sizes, tokenizer, online, seed)
         self._writers: dict[int, _Writer] = {}
 
     def fits(self, query: str, answer: str) -> bool:
@@ -111,24 +108,6 @@ class Generator:
         if length not in self._writers:
             self._writers[length] = _Writer(self.online.average, length)
         return self._writers[length]
-
-    def grow(self, made_of: Mapping[int, Sequence[int]]) -> None:
-        """Begin with tokens that the tokenizer has made."""
-        self.online.grow(made_of, len(self.tokenizer))
-
-    def state(self) -> State:
-        """All but the tokenizer: arrays, and a JSON value."""
-        arrays, value = self.online.state()
-        return arrays, {**value, "random": self._random.bit_generator.state}
-
-    def load(self, arrays: Mapping[str, NDArray[Any]], value: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave.
-
-        Raises:
-            FinchError: it does not fit.
-        """
-        self.online.load(arrays, value)
-        self._random.bit_generator.state = value["random"]
 
 
 class _Writer:

@@ -98,7 +98,8 @@ class Bayes:
 
     def state(self) -> State:
         """The counts of grams that came, and the classes."""
-        rows, columns = np.nonzero(self._counts)
+        places = np.flatnonzero(self._counts != 0)  # of truth values: ten times as fast
+        rows, columns = np.divmod(places, self._counts.shape[1])
         facts = {
             "bits": self._bits, "smoothing": self._smoothing, "longest": self._longest,
             "columns": self._counts.shape[1], "classes": self._classes.state(),
@@ -106,7 +107,7 @@ class Bayes:
         arrays: dict[str, NDArray[Any]] = {
             "rows": rows.astype(np.int32),
             "columns": columns.astype(np.int32),
-            "counts": self._counts[rows, columns],
+            "counts": self._counts.ravel()[places],
             "totals": self._totals.copy(),
         }
         return arrays, facts
