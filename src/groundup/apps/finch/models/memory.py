@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import FinchError
 from .network import Sizes
-from .reading import FEATURES
+from .reading import FEATURES, rounded
 
 FLOAT = 4
 COPIES = 5
@@ -60,7 +60,8 @@ class Need:
     Attributes:
         weights: and their average, which answers.
         learning: gradients and moments.
-        activations: kept from the forward pass of one model's batch, of the largest model.
+        activations: kept from the forward passes of batches; each length that queries are padded to
+            has programs, and memory, of its own.
         cache: keys and values of an answer that is being written.
 
     Example:
@@ -95,21 +96,26 @@ def memory_need(router: Sizes, generator: Sizes, validator: Sizes) -> Need:
     return Need(
         weights=2 * parameters * FLOAT,
         learning=(COPIES - 2) * parameters * FLOAT,
-        activations=max(_activations(sizes) for sizes in (router, generator, validator)),
+        activations=sum(_activations(sizes) for sizes in (router, generator, validator)),
         cache=cache,
     )
 
 
 def _activations(sizes: Sizes) -> int:
-    """What a forward pass keeps: per token and block about 10 E + 2 F, and the attention weights.
+    """What forward passes keep: per token and block about 10 E + 2 F, and the attention weights.
 
-    The batch has `BATCH_TOKENS` tokens, or four of the longest texts if that is more.
+    A batch has `BATCH_TOKENS` tokens, or four of its texts if that is more.
     """
-    longest = sizes.query + sizes.answer + 2
-    tokens = max(BATCH_TOKENS, 4 * longest)
-    block = tokens * (10 * sizes.d_model + 2 * sizes.feedforward + 2 * sizes.heads * longest)
-    ends = tokens * (FEATURES * sizes.width + 4 * sizes.d_model) + 2 * tokens * sizes.vocab
-    return FLOAT * (sizes.layers * block + ends)
+    kept, length = 0, rounded(1)
+    while True:
+        longest = min(length, sizes.query) + sizes.answer + 2
+        tokens = max(BATCH_TOKENS, 4 * longest)
+        block = tokens * (10 * sizes.d_model + 2 * sizes.feedforward + 2 * sizes.heads * longest)
+        ends = tokens * (FEATURES * sizes.width + 4 * sizes.d_model) + 2 * tokens * sizes.vocab
+        kept += FLOAT * (sizes.layers * block + ends)
+        if length >= sizes.query:
+            return kept
+        length *= 2
 
 
 def memory_free() -> int:
@@ -164,7 +170,7 @@ def check_memory(name: str, need: Need, available: int | None = None) -> None:
     if need.total > there:
         raise FinchError(
             f"preset {name!r} needs {readable(need.total)} of memory (weights and their average "
-            f"{readable(need.weights)}, gradients and moments {readable(need.learning)}, a batch "
+            f"{readable(need.weights)}, gradients and moments {readable(need.learning)}, batches "
             f"{readable(need.activations)}, cache {readable(need.cache)}), but {readable(there)} "
             "can be had; choose a smaller preset, or a machine with more memory"
         )
