@@ -83,6 +83,11 @@ def test_export_and_import_carry_it_over(home: Path, tmp_path: Path) -> None:
         scope = scope_of(store)
         assert store.minds.load(scope, TASKS[0]) is not None
     assert "learned here too" in run("import", archive).output
+    missing = run("import", tmp_path / "none.zip", "--home", tmp_path / "new")
+    assert missing.exit_code == 2
+    assert "none.zip: there is no such file" in missing.output
+    assert not (tmp_path / "new").exists()
+    assert "there is no folder" in run("export", tmp_path / "no" / "one.zip").output
     assert run("import", archive, "--replace").exit_code == 0
     assert run("export", tmp_path / "one.zip", "--scope", scope[:6]).exit_code == 0
     assert run("export", tmp_path / "two.zip", "--scope", "zz").exit_code == 2
@@ -122,11 +127,15 @@ def test_nothing_is_deleted_unasked(home: Path, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", [["reset", "--yes"], ["purge", "--yes"], ["import", "x.zip"]])
-def test_a_running_server_is_not_disturbed(home: Path, command: list[str]) -> None:
+def test_a_running_server_is_not_disturbed(
+    home: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home.parent)
+    Path("x.zip").touch()
     with Store(home):
         found = run(*command)
     assert found.exit_code == 1
-    assert re.search(r"in use by `finch serve` \(process \d+\)", found.output)
+    assert re.search(r"in use by `finch serve` \(process \d+\).*stop that one first", found.output)
     assert b"PLANTEDA" in bytes_of(home)
 
 

@@ -94,6 +94,12 @@ def test_rows(dtype: Any, shape: tuple[int, ...]) -> None:
     assert not calls(compiled)
 
 
+def test_more_rows_than_the_type_of_the_positions_counts_to() -> None:
+    narrow = gu.tensor([-1, 5, -128, 127], dtype=gu.int8)
+    same(lambda x, i: x[i], whole(200, 33), narrow)
+    same(lambda i: F.one_hot(i // 2 + 64, 300), narrow)
+
+
 @pytest.mark.parametrize("dim", [0, 1, 2])
 @pytest.mark.parametrize("columns", [1, 3, 40, 100])
 def test_any_dimension(dim: int, columns: int) -> None:

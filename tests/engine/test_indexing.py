@@ -228,6 +228,19 @@ def test_writing_converts_to_the_dtype_of_the_tensor() -> None:
     assert x.dtype == gu.int64
 
 
+def test_positions_are_counted_from_the_end_of_more_than_their_type_counts_to() -> None:
+    x, narrow = gu.arange(200), gu.tensor([-1, 5, -128], dtype=gu.int8)
+    expected = [199, 5, 72]
+    assert x[narrow].tolist() == x.gather(0, narrow).tolist() == expected
+    assert x.index_select(0, narrow).tolist() == expected
+    assert gu.zeros(200).scatter_add(0, narrow, gu.ones(3)).nonzero().tolist() == [[5], [72], [199]]
+    x[narrow] = 0
+    assert [x[position].item() for position in expected] == [0, 0, 0]
+    with pytest.raises(IndexError, match="index -128 is out of range"):
+        x[:127][narrow]
+    assert F.one_hot(gu.tensor([1], dtype=gu.int8), 300).nonzero().tolist() == [[0, 1]]
+
+
 def test_repeated_positions_add_up_in_the_gradient() -> None:
     x = gu.zeros(3, 2, requires_grad=True)
     x[gu.tensor([0, 2, 0, 0])].sum().backward()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json as json_
+import math
 import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,12 +22,17 @@ from .app import Json, examples, whole_number
 from .finch_store import HomeFolder, store_commands, told
 from .messages import print_json, usage
 
+if TYPE_CHECKING:
+    from ..apps.finch.settings import Settings
+
 EPILOG = (
     "Exit codes: 0 done, 1 failed, 2 asked for wrongly, 130 stopped by Ctrl-C. Settings come from "
     "flags, from variables such as FINCH_DELTA, and from finch.toml in the home."
 )
 LINES = 1000
 """Requests of a line of a table."""
+EXPECTED = '{"query": "...", "answer": "..."}'
+"""A line of a log of requests."""
 
 app = typer.Typer(
     name="finch",
@@ -47,7 +53,7 @@ def _set(words: str, metavar: str, default: str | None = None) -> Any:
 Delta = Annotated[float | None, _set("Share of wrong local answers allowed.", "X", "0.05")]
 Models = Annotated[
     bool | None,
-    typer.Option("--models/--no-models", help="The three transformers too.", show_default="no"),
+    typer.Option("--models/--no-models", help="Three transformers too.", show_default="yes"),
 ]
 Seed = Annotated[int, typer.Option(parser=whole_number(0), metavar="N", help="Of the order.")]
 
@@ -64,6 +70,10 @@ def serve(
     upstream: Annotated[str | None, _set("Where requests are forwarded to.", "URL")] = None,
     host: Annotated[str | None, _set("Address to listen on.", "ADDRESS", "127.0.0.1")] = None,
     port: Annotated[int | None, _set("Port; 0 takes a free one.", "N", "8060")] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        _set("A name by which others reach it, such as finch.lan; may be repeated.", "NAME"),
+    ] = None,
     home: HomeFolder = None,
     namespace: Annotated[
         str | None, _set("Keeps apart what the same key is used for.", "NAME")
@@ -88,27 +98,44 @@ def serve(
     Point a client's base URL at it; nothing else changes. Keys are passed on, never stored.
     """
     from ..apps.finch.service.serve import Service
-    from ..apps.finch.settings import misspelled, read_settings
+    from ..apps.finch.settings import misspelled
 
     flags = {
-        "upstream": upstream, "host": host, "port": port, "home": home, "namespace": namespace,
-        "delta": delta, "confidence": confidence, "models": models, "preset": preset,
-        "share": share, "learning": learning, "prices": prices, "settings": settings,
+        "upstream": upstream, "host": host, "port": port, "allow_host": allow_host or None,
+        "home": home, "namespace": namespace, "delta": delta, "confidence": confidence,
+        "models": models, "preset": preset, "share": share, "learning": learning,
+        "prices": prices, "settings": settings,
     }  # fmt: skip
-    found = read_settings(flags)
+    found = _settings(flags)
     for words in misspelled():
         print(f"Note: {words}", file=sys.stderr)
     try:
         service = Service(found)
     except OSError as error:
-        raise usage(f"port {found.port} of {found.host} cannot be used: {error.strerror}") from None
+        raise usage(
+            f"port {found.port} of {found.host} cannot be used: {error.strerror}; give another "
+            "--port (0 takes a free one) or --host"
+        ) from None
     with service:
 
         def ready() -> None:
-            print(found.summary())
+            print(service.settings.summary())
             print(f"\nReady: {service.address} (Ctrl-C ends it)", flush=True)
 
         asyncio.run(service.run(ready))
+
+
+def _settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, *, serving: bool = True
+) -> Settings:
+    """As `read_settings`; what cannot be used was asked for wrongly."""
+    from ..apps.finch.errors import FinchError
+    from ..apps.finch.settings import read_settings
+
+    try:
+        return read_settings(flags, environment, serving=serving)
+    except FinchError as error:
+        raise usage(str(error)) from None
 
 
 @app.command(
@@ -143,8 +170,7 @@ def train(
     from ..apps.finch.proxy import key_scope
     from ..apps.finch.service.keeper import Keeper
     from ..apps.finch.service.serve import worker_options
-    from ..apps.finch.service.train import teach, work_off
-    from ..apps.finch.settings import read_settings
+    from ..apps.finch.service.train import Taught, teach, work_off
     from ..apps.finch.store import Scopes, Store
 
     key = os.environ.get("ANTHROPIC_API_KEY", "").strip()
@@ -154,9 +180,9 @@ def train(
         "home": home, "namespace": namespace, "delta": delta, "preset": preset,
         "settings": settings,
     }  # fmt: skip
-    found = read_settings(flags, serving=False)
+    found = _settings(flags, serving=False)
     options = worker_options(found)
-    console = Console(stderr=True)
+    console, taught = Console(stderr=True), Taught()
     with Store(found.home, "train", **options["store"]) as store:
         keeper = Keeper(store, MindSettings(**options["mind"]), worth=0, **options["keeper"])
         scope = Scopes(store.home).of(
@@ -191,8 +217,14 @@ def replay(
     delta: Delta = 0.05,
     models: Models = None,
     work: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Of training for each forwarded request.")
-    ] = 0.02,
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Of training for each forwarded request.",
+            show_default="as it takes",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Send a log through a new mind: what would have been answered here, and how well?
@@ -204,10 +236,11 @@ def replay(
     from ..apps.finch.rehearsal.replay import Tally, replay as send
     from ..apps.finch.service.keeper import as_good
 
-    mind = Mind(MindSettings(delta=0.05 if delta is None else delta, models=bool(models)))
+    mind = Mind(MindSettings(delta=0.05 if delta is None else delta, models=models is not False))
     tally = Tally()
     with Live(console=Console(stderr=True), refresh_per_second=4) as live:
-        for step in send(mind, _read_log(log), tally, as_good, work):
+        seconds = math.inf if work is None else work
+        for step in send(mind, _read_log(log), tally, as_good, seconds):
             if step.number % 100 == 0:
                 live.update(_table(tally))
         live.update("")
@@ -220,6 +253,7 @@ def replay(
 def _read_log(path: Path) -> Iterator[tuple[str, str]]:
     from ..apps.finch.errors import FinchError
 
+    number = 0
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
@@ -230,12 +264,17 @@ def _read_log(path: Path) -> Iterator[tuple[str, str]]:
                     query = answer = None
                 if not (isinstance(query, str) and isinstance(answer, str)):
                     raise FinchError(
-                        f"{path}, line {number}: {line.strip()[:60]!r}, expected "
-                        '{"query": "...", "answer": "..."}'
+                        f"{path}, line {number}: {line.strip()[:60]!r}, expected {EXPECTED}"
                     )
                 yield query, answer
-    except (OSError, UnicodeDecodeError) as error:
-        raise FinchError(f"{path}: {error}") from None
+    except OSError as error:
+        raise FinchError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise FinchError(
+            f"{path}, after line {number}: no text in UTF-8 ({error.reason})"
+        ) from None
+    if not number:
+        raise FinchError(f"{path} is empty, expected lines of {EXPECTED}")
 
 
 def _table(tally: Any) -> Table:
@@ -278,7 +317,13 @@ def evaluate(
         str | None, _set("Some of them, with commas between.", "NAMES", "all")
     ] = None,
     requests: Annotated[
-        int | None, _set("The first so many; of repeated ones, how many.", "N", "all")
+        int | None,
+        typer.Option(
+            parser=whole_number(1),
+            metavar="N",
+            help="The first so many; of repeated ones, how many.",
+            show_default="all",
+        ),
     ] = None,
     delta: Delta = 0.05,
     seeds: Annotated[int, typer.Option(parser=whole_number(1), metavar="N", help="Orders.")] = 5,
@@ -348,7 +393,6 @@ def demo(
     from ..apps.finch.rehearsal.clinc150 import CREDIT, load_clinc150
     from ..apps.finch.rehearsal.demo import Seen, send, upstream
     from ..apps.finch.service.serve import Service
-    from ..apps.finch.settings import read_settings
 
     stream = load_clinc150(seed)[:requests]
     parts: list[Seen] = []
@@ -357,7 +401,7 @@ def demo(
             "upstream": remote, "port": 0, "home": f"{folder}/home", "delta": delta, "share": 1.0,
             "models": models,
         }  # fmt: skip
-        with Service(read_settings(flags, {})) as service:
+        with Service(_settings(flags, {})) as service:
             ready, failed = threading.Event(), []
 
             def run() -> None:
@@ -369,26 +413,29 @@ def demo(
 
             thread = threading.Thread(target=run, daemon=True)
             thread.start()
-            ready.wait()
-            if failed:
-                raise failed[0]
-            console = Console(stderr=True)
-            console.print(f"{CREDIT}; the page: {service.address}/finch/", markup=False)
-            last = Seen()
-            with Live(console=console, refresh_per_second=4) as live:
-                for seen in send(service.address, stream):
-                    if (seen.requests - 1) % (LINES // 2) == 0:
-                        last = Seen(seen.requests - 1, seen.local, seen.wrong)
-                        parts.append(last)
-                    parts[-1] = Seen(
-                        seen.requests - last.requests, seen.local - last.local,
-                        seen.wrong - last.wrong,
-                    )  # fmt: skip
-                    if seen.requests % 20 == 0:
-                        live.update(_seen(parts, seen))
-                live.update("")
-            service.stop()
-            thread.join()
+            try:
+                ready.wait()
+                if failed:
+                    raise failed[0]
+                console = Console(stderr=True)
+                where = f"{CREDIT}; the page: {service.address}/finch/"
+                console.print(where, markup=False, soft_wrap=True)
+                last = Seen()
+                with Live(console=console, refresh_per_second=4) as live:
+                    for seen in send(service.address, stream):
+                        if (seen.requests - 1) % (LINES // 2) == 0:
+                            last = Seen(seen.requests - 1, seen.local, seen.wrong)
+                            parts.append(last)
+                        parts[-1] = Seen(
+                            seen.requests - last.requests, seen.local - last.local,
+                            seen.wrong - last.wrong,
+                        )  # fmt: skip
+                        if seen.requests % 20 == 0:
+                            live.update(_seen(parts, seen))
+                    live.update("")
+            finally:  # a process that learns would be waited for, without end
+                service.stop()
+                thread.join()
     if json:
         print_json({"requests": seen.requests, "local": seen.local, "wrong": seen.wrong})
         return

@@ -224,6 +224,8 @@ def import_home(
     """Take over an archive: its keys find what they had learned. No server may be running."""
     from ..apps.finch.store import home_folder, import_
 
+    if not archive.is_file():
+        raise usage(f"{archive}: there is no such file; expected what `finch export` made")
     with _open(home_folder(home), "import", make=True) as store:
         print(import_(store, archive, replace=replace))
 
@@ -265,7 +267,7 @@ def purge(
 
     Weights, caches and replay buffers hold what they learned from, so a task that has learned from
     anything that is deleted begins anew. Figures without texts stay in the log. Archives that were
-    exported are not touched.
+    exported are not touched. A server that is running has texts in its memory: stop it first.
     """
     from ..apps.finch.store import Selection, home_folder, purge as purge_store
 

@@ -23,7 +23,7 @@ from ..runs import RunsError, Store
 from .api import Answer, Api, words_for
 from .live import Watcher
 from .parameters import Refused
-from .security import Guard, Hosts
+from .security import READING, Guard, Hosts
 
 STATIC = Path(__file__).parent / "static"
 
@@ -86,7 +86,7 @@ def create_app(
             *api.routes(),
         ],
         middleware=[
-            Middleware(Guard, hosts=Hosts(host, names)),
+            Middleware(Guard, hosts=Hosts(host, names), methods=(*READING, "PATCH")),
             Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3),
         ],
         exception_handlers={Refused: answer, RunsError: answer, HTTPException: http_answer},

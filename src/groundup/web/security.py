@@ -1,6 +1,6 @@
-"""What stands before every request: who may ask, how much, and what a browser may do with it.
+"""What stands before a page for the person at this computer: who may ask, and what for.
 
-The dashboard has no passwords; it is for the person at this computer. Two things threaten such a
+The dashboard has no passwords, nor have the pages of applications. Two things threaten such a
 server, and both come from web pages that this person visits. A page may send requests to
 127.0.0.1 itself: the browser then says so (`Sec-Fetch-Site`, `Origin`), and they are refused. Or
 its own name may be made to point to 127.0.0.1, so that the browser takes both for one site (DNS
@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,7 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LONGEST_QUERY = 32_768
 """Characters behind the question mark of an address."""
-METHODS = ("GET", "HEAD", "PATCH")
+READING = ("GET", "HEAD")
+"""Methods that change nothing."""
 
 HEADERS = {
     "content-security-policy": (
@@ -95,16 +96,28 @@ class Hosts:
 
 
 class Guard:
-    """ASGI middleware that refuses what no page of the dashboard would send.
+    """ASGI middleware that refuses what the server's own pages would not send.
 
     Args:
         app: what comes behind it.
         hosts: the `Host` headers that are accepted.
+        methods: those that are accepted.
+        advice: what else to do about a name that is refused.
+
+    Example:
+        >>> guard = Guard(lambda scope, receive, send: None, Hosts("127.0.0.1"))
+        >>> headers = [(b"host", b"evil.example")]
+        >>> guard.refusal({"type": "http", "headers": headers})[0]
+        421
     """
 
-    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Hosts, methods: Collection[str] = READING, advice: str = ""
+    ) -> None:
         self.app = app
         self.hosts = hosts
+        self.methods = methods
+        self.advice = advice
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on and add headers to the answer."""
@@ -120,8 +133,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                default = "no-store" if scope["path"].startswith("/api/") else "no-cache"
-                headers.setdefault("cache-control", default)
+                kept = "no-cache" if "etag" in headers else "no-store"  # files have a version
+                headers.setdefault("cache-control", kept)
             await send(message)
 
         refusal = self.refusal(scope)
@@ -137,18 +150,18 @@ class Guard:
         host = headers.get("host", "")
         if len(headers.getlist("host")) != 1 or host not in self.hosts:
             return 421, (
-                f"{host[:100]!r} is not a name of this dashboard; open it by the address that it "
-                "printed when it started"
+                f"{host[:100]!r} is not a name of this server; open it by the address that it "
+                f"printed when it started{self.advice}"
             )
-        if scope["method"] not in METHODS:
-            return 405, f"method {scope['method'][:20]}, expected one of {', '.join(METHODS)}"
+        if scope["method"] not in self.methods:
+            return 405, f"method {scope['method'][:20]}, expected one of {', '.join(self.methods)}"
         site = headers.get("sec-fetch-site", "none")
-        visit = headers.get("sec-fetch-mode") == "navigate" and scope["path"] == "/"
+        visit = headers.get("sec-fetch-mode") == "navigate" and scope["path"].endswith("/")
         if site not in ("same-origin", "none") and not visit:
-            return 403, "a page of another site asked; the dashboard answers its own pages only"
+            return 403, "a page of another site asked; only this server's own are answered"
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return 403, f"a page of {origin[:100]!r} asked; the dashboard answers its own only"
+            return 403, f"a page of {origin[:100]!r} asked; only this server's own are answered"
         if len(scope["query_string"]) > LONGEST_QUERY:
             return 414, f"an address of more than {LONGEST_QUERY:,} characters; ask for less"
         return None

@@ -110,6 +110,16 @@ def _host(given: Any) -> str:
     return given
 
 
+def _hosts(given: Any) -> tuple[str, ...]:
+    names = given.split(",") if isinstance(given, str) else given
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError('names such as finch.lan, with commas between; in a file ["finch.lan"]')
+    found = tuple(name.strip().lower() for name in names)
+    if wrong := [name for name in found if not re.fullmatch(r"[a-z0-9._-]{1,253}", name)]:
+        raise ValueError(f"names without port and address, such as finch.lan, not {wrong[0]!r}")
+    return found
+
+
 def _upstream(given: Any) -> str:
     words = "an address such as https://api.example.com, without user, password, ? and #"
     try:
@@ -182,6 +192,9 @@ class Settings:
     port: int = field(
         default=8060, metadata=_about(_whole(0, 65535), "port to listen on; 0 takes a free one")
     )
+    allow_host: tuple[str, ...] = field(
+        default=(), metadata=_about(_hosts, "names by which clients and browsers reach it")
+    )
     home: Path = field(
         default_factory=data_folder, metadata=_about(_folder, "folder of all that is kept")
     )
@@ -205,7 +218,7 @@ class Settings:
     )
     audit_floor: float = field(default=0.05, metadata=_about(_number(0, 1), "and in the end"))
     models: bool = field(
-        default=False, metadata=_about(_truth, "the three transformers, beside the students")
+        default=True, metadata=_about(_truth, "three transformers, where the students are in doubt")
     )
     preset: str = field(default="nano", metadata=_about(_preset, "size of the models"))
     prices: Prices = field(
@@ -252,6 +265,12 @@ class Settings:
                 f"{high}, which is {getattr(self, high)} ({self.source(high)})"
             )
 
+    @property
+    def address(self) -> str:
+        """Where it listens, as clients are told it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
     def source(self, name: str) -> str:
         """Where a value came from, in words."""
         return self.sources.get(name, "the default")
@@ -287,12 +306,10 @@ class Settings:
             >>> print(settings.summary().splitlines()[0])
             Finch forwards requests to https://api.example.com and learns from the answers.
         """
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        address = f"http://{host}:{self.port}"
         kept = f"{self.keep_texts:g} days" if self.keep_texts else "not at all"
         does = "and learns from the answers" if self.learning else "and does not learn"
         rows = {
-            "clients": f"base URL {address}; their keys are passed on, and never stored",
+            "clients": f"base URL {self.address}; their keys are passed on, and never stored",
             "served": f"locally, where at most {_percent(self.delta)} of the answers are wrong "
             f"with {_percent(self.confidence)} confidence, and only plain single questions "
             f"of up to {self.longest_query:,} characters",
@@ -305,7 +322,7 @@ class Settings:
             else "paused",
             "kept": f"in {self.home}: queries and answers in the log {kept}; what was learned "
             "from them until `finch purge`",
-            "page": f"{address}/finch/ and {address}/finch/metrics",
+            "page": f"{self.address}/finch/ and {self.address}/finch/metrics",
         }
         lines = [f"Finch forwards requests to {self.upstream} {does}.", ""]
         for name, words in rows.items():
@@ -365,7 +382,7 @@ def read_settings(
         try:
             values[name] = KNOWN[name].metadata["read"](value)
         except ValueError as error:
-            shown = "what it is" if _may_hide(name, value) else f"{value!r}"
+            shown = "not shown, as it may hold a secret" if _may_hide(name, value) else f"{value!r}"
             raise FinchError(f"{name} is {shown} ({source}), expected {error}") from None
         sources[name] = source
 

@@ -133,7 +133,7 @@ def _non_negative(position: TensorBase, size: int, d: int) -> Tensor:
             wrong = low if low < -size else high
             raise IndexError(f"index {wrong} is out of range for dimension {d} of size {size}")
         if low < 0:
-            return wrap(np.where(array < 0, array + size, array))
+            return wrap(np.where(array < 0, array + np.int64(size), array))
     return position  # type: ignore[return-value]
 
 
@@ -363,5 +363,5 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
             f"one_hot: indices run from {tensor.array.min()} to {tensor.array.max()}, "
             f"expected 0 to {num_classes - 1}"
         )
-    classes = fresh(np.arange(num_classes, dtype=tensor.array.dtype))
-    return to_dtype(elementwise.eq(tensor.unsqueeze(-1), classes), int64)
+    classes = fresh(np.arange(num_classes))
+    return to_dtype(elementwise.eq(to_dtype(tensor, int64).unsqueeze(-1), classes), int64)

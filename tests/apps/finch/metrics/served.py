@@ -30,6 +30,16 @@ def bound_of(audits: int, wrong: int) -> float | None:
     return None if audits < 20 else (wrong + 1.6 + 1.9 * (wrong + 0.8) ** 0.5) / audits
 
 
+def told(
+    state: str, requests: int, local: int, audits: int, wrong: int, bound: float | None
+) -> TaskFigures:
+    """What is so of the busier task."""
+    return TaskFigures(
+        SCOPE, "9d1f03a27c55e0b1", "remote-large-2027", state, requests, local, audits, wrong,
+        bound, None if bound is None else wrong / audits,
+    )  # fmt: skip
+
+
 def made_up(metrics: Metrics, store: Store, kind: str) -> None:
     """Some thousand requests that went as one hopes, or not."""
     draw = random.Random(3)
@@ -63,7 +73,8 @@ def made_up(metrics: Metrics, store: Store, kind: str) -> None:
             audits, wrong = audits + 1, wrong + (not agreed)
             metrics.audited(agreed, rate)
             bound = bound_of(audits, wrong)
-        metrics.state(bound=bound, learning=True, waiting=3, most=256)
+            metrics.task(told("serving", number + 1, 0, audits, wrong, bound))
+        metrics.state(learning=True, waiting=3, most=256)
         metrics.request(
             decision,
             model="remote-large-2027",
@@ -85,10 +96,7 @@ def made_up(metrics: Metrics, store: Store, kind: str) -> None:
     if many:
         state = "serving" if kind == "serving" else "cold start" if kind == "cold" else "forwarding"
         local = int(many * 0.48) if kind != "cold" else 0
-        metrics.task(
-            TaskFigures(SCOPE, "9d1f03a27c55e0b1", "remote-large-2027", state, many, local,
-                        audits, wrong, bound)
-        )  # fmt: skip
+        metrics.task(told(state, many, local, audits, wrong, bound))
         metrics.task(
             TaskFigures(SCOPE, "02bb6e91c4d7a310", "remote-small", "cold start", 31, 0, 0, 0, None)
         )
@@ -119,7 +127,7 @@ def main(folder: str, kind: str) -> None:
             for number, line in enumerate(sys.stdin):
                 if line == "trouble\n":
                     words = ("the disk is full",)
-                    metrics.state(bound=None, learning=False, waiting=9, most=9, troubles=words)
+                    metrics.state(learning=False, waiting=9, most=9, troubles=words)
                 elif line == "fail\n":
                     failing.set()
                 else:

@@ -118,6 +118,7 @@ def test_nothing_yet_is_told_as_nothing() -> None:
     found = Metrics().snapshot()
     assert found["recent"]["forward_rate"] is None
     assert found["audits"]["error"] is None
+    assert found["worst"] is None
     assert found["saved"]["money"] is None  # no prices are set, so nothing is claimed
     assert found["history"]["requests"] == []
     json.dumps(found, allow_nan=False)
@@ -137,6 +138,21 @@ def test_the_observed_error_is_unbiased_whatever_the_rate_of_audits() -> None:
     audits = metrics.snapshot()["audits"]
     assert audits["error"] == pytest.approx(wrong / 40_000, rel=0.1)
     assert 1 - audits["agreement"] < wrong / 40_000 / 3  # the plain share would say far less
+
+
+def test_a_bound_is_told_beside_the_error_of_the_same_task() -> None:
+    metrics = Metrics()
+    metrics.request("forward")
+    for name, bound, error in (("good", 0.02, 0.01), ("bad", 0.3, 0.2), ("new", None, None)):
+        metrics.task(TaskFigures("0a", name, "m", "serving", 9, 9, 9, 0, bound, error))
+    metrics.audited(True, 0.5)
+    metrics.request("local")
+    found = metrics.snapshot()
+    assert found["worst"] == next(one for one in found["tasks"] if one["task"] == "bad")
+    assert (found["history"]["error"], found["history"]["bound"]) == ([None, 0.2], [None, 0.3])
+    assert found["audits"]["error"] == 0.0  # over all tasks, which no bound is of
+    metrics.task(TaskFigures("0a", "bad", "m", "learning", 9, 9, 9, 0, None))
+    assert metrics.snapshot()["worst"]["task"] == "good"
 
 
 def test_memory_is_bounded_against_names_that_never_end() -> None:

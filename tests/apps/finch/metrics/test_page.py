@@ -108,7 +108,8 @@ def test_what_cannot_be_read_is_refused_in_words(
         ("GET", {"host": "localhost:9000"}, 200),
         ("GET", {"host": "[::1]:9000"}, 200),
         ("GET", {"host": "finch.LAN"}, 200),
-        ("GET", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),
+        ("GET", {"host": "192.168.0.7"}, 421),
+        ("GET", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 403),
         ("GET", {"sec-fetch-site": "same-origin", "origin": LOCAL}, 200),
     ],
 )
@@ -125,8 +126,21 @@ def test_other_sites_may_not_ask(
     assert found.headers["x-frame-options"] == "DENY"
 
 
+def test_a_link_on_another_site_may_lead_to_the_page(client: TestClient) -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert client.get("/finch/", headers=headers).status_code == 200
+
+
+def test_names_when_others_may_look_in() -> None:
+    added = routes(Metrics().snapshot, log=lambda w: {}, host="0.0.0.0", names=["finch.lan"])
+    with TestClient(Starlette(routes=added), base_url=LOCAL) as client:
+        for host, status in (("192.168.0.7:8060", 200), ("finch.lan", 200), ("evil.lan", 421)):
+            assert client.get("/finch/", headers={"host": host}).status_code == status
+        assert "--allow-host NAME" in client.get("/finch/", headers={"host": "a.b"}).text
+
+
 def test_an_address_without_end_is_refused(client: TestClient) -> None:
-    assert client.get("/finch/log?task=" + "a" * 3000).status_code == 414
+    assert client.get("/finch/log?task=" + "a" * 40_000).status_code == 414
 
 
 def test_a_failing_learner_is_told() -> None:

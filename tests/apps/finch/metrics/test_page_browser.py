@@ -83,7 +83,10 @@ def test_it_shows_what_is_so_on_every_screen_and_follows(serve: Serve, browser: 
     assert "2,531 of 6,000 since the start" in figure(page, "Answered locally")
     assert "USD" in figure(page, "Not sent upstream")
     assert "estimated" in figure(page, "Not sent upstream")
-    assert "is under 5 %" in figure(page, "Observed error")
+    error = figure(page, "Error, worst task")
+    assert "is under 5 %" in error
+    assert "of 9d1f03a27c, the task with the largest bound" in error
+    assert "all tasks together: 0 %" in error
     assert page.locator("#stages tbody tr").count() == 6
     assert page.locator("#tasks tbody tr").count() == 2
     assert page.locator("canvas").count() == 2
@@ -129,7 +132,7 @@ def test_nothing_yet_trouble_and_silence_are_told(serve: Serve, browser: Any) ->
         browser, served.address, color_scheme="dark", viewport={"width": 390, "height": 800}
     )
     page = opened(visit)
-    assert "no bound yet" in figure(page, "Observed error")
+    assert "no bound yet" in figure(page, "Error, worst task")
     until(page, "document.querySelector('#latest').innerText.endsWith('No request yet.')")
     until(page, "document.querySelector('#tasks').innerText.includes('No task yet')")
     served.tell("trouble")

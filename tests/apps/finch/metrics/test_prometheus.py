@@ -22,8 +22,9 @@ def filled() -> Metrics:
         )  # fmt: skip
     metrics.audited(True, 0.5)
     metrics.audited(False, 0.5)
-    metrics.state(bound=0.25, learning=True, waiting=3, most=9, dropped=1)
-    metrics.task(TaskFigures("0a", "0b", "large", "serving", 4, 1, 2, 1, 0.25))
+    metrics.state(learning=True, waiting=3, most=9, dropped=1)
+    metrics.task(TaskFigures("0a", "0b", "large", "serving", 4, 1, 2, 1, 0.25, 0.125))
+    metrics.task(TaskFigures("0a", "0c", "large", "cold start", 4, 0, 0, 0, None))
     return metrics
 
 
@@ -66,6 +67,10 @@ def test_histograms_are_cumulative_and_end_with_infinity() -> None:
 def test_values_are_told_and_what_is_unknown_is_left_out() -> None:
     lines = text(filled().snapshot()).splitlines()
     assert "finch_error_ratio 0.5" in lines
+    assert [line for line in lines if line.startswith("finch_task_error")] == [
+        'finch_task_error_ratio{scope="0a",task="0b"} 0.125',
+        'finch_task_error_bound_ratio{scope="0a",task="0b"} 0.25',
+    ]
     assert 'finch_tokens_not_sent_total{kind="input"} 7' in lines
     assert "finch_queue_dropped_total 1" in lines
     empty = text(Metrics().snapshot()).splitlines()
@@ -73,7 +78,7 @@ def test_values_are_told_and_what_is_unknown_is_left_out() -> None:
     assert "finch_requests_total" in names
     assert not names & {
         "finch_error_ratio",
-        "finch_error_bound_ratio",
+        "finch_task_error_bound_ratio",
         "finch_cost_not_incurred_total",
     }
 

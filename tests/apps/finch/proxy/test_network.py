@@ -73,6 +73,28 @@ def test_time_limits() -> None:
     asyncio.run(run())
 
 
+def test_each_wait_has_its_own_time() -> None:
+    async def run() -> None:
+        async with linked() as (stream, other):
+            for _ in range(4):  # each wait begins anew, so together they may last longer than one
+                asyncio.get_running_loop().call_later(0.1, other.sendall, b"more")
+                assert await stream.read(9, 0.2) == b"more"
+
+    asyncio.run(run())
+
+
+def test_a_short_wait_after_a_long_one_is_short() -> None:
+    async def run() -> None:
+        async with linked() as (stream, other):
+            asyncio.get_running_loop().call_later(0.01, other.sendall, b"y")
+            assert await stream.read(9, 600.0) == b"y"
+            async with asyncio.timeout(5):
+                with pytest.raises(httpcore2.ReadTimeout):
+                    await stream.read(9, 0.05)
+
+    asyncio.run(run())
+
+
 def test_a_reset_is_an_error_and_not_an_end() -> None:
     async def run() -> None:
         async with linked() as (stream, other):

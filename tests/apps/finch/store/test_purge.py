@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.apps.finch.store.sample import KEY, NOW, TASKS, bytes_of, learn, note, scope_of
@@ -21,6 +22,7 @@ from groundup.apps.finch.store import (
     status,
 )
 from groundup.apps.finch.store.database import reading
+from groundup.apps.finch.students.grams import grams
 
 FIRST, SECOND = TASKS
 OTHER_KEY = "another key"
@@ -45,6 +47,14 @@ def left(store: Store) -> set[str]:
     """The words that are in any byte of any file."""
     raw = bytes_of(store.home.path)
     return {letter for letter in "ABC" if f"PLANTED{letter}".encode() in raw}
+
+
+@pytest.mark.parametrize("delete", [purge, reset])
+def test_no_text_is_left_in_memory(store: Store, delete: Any) -> None:
+    grams("PLANTED TEXT")
+    assert grams.cache_info().currsize
+    delete(store)
+    assert grams.cache_info().currsize == 0
 
 
 def test_all(store: Store) -> None:

@@ -73,6 +73,11 @@ class Guard:
         self.forwarded = 0
         self.audited = 0
 
+    @property
+    def serving(self) -> bool:
+        """Whether any score is served by now."""
+        return self.forwarded >= self.cold_start.always and self.thresholds.value != NEVER
+
     def decide(self, score: float, draw: float) -> Decision:
         """Say what becomes of a request; changes nothing.
 

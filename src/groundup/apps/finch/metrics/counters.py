@@ -7,7 +7,8 @@ Words: a request is *eligible* if a local answer might have served it (it was an
 forwarded, or audited); the *forward rate* is the share of the eligible ones that went upstream; the
 *observed error* is the share of wrong local answers among audits, each weighted with the inverse of
 the probability with which it was chosen (Horvitz and Thompson, 1952), so that it is the error of
-what is served whatever the rate of audits was.
+what is served whatever the rate of audits was. A bound is of one task, so it is told beside that
+task's error; the *worst* task is the one whose bound is the largest.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ class TaskFigures:
         audits: local answers that were compared.
         wrong: of them, those that were not as good.
         bound: what the error is below; None if it is not known yet.
+        error: the observed one that the bound is of; None if it is not known yet.
 
     Example:
-        >>> TaskFigures("0a", "0b", "large", "serving", 100, 60, 20, 1, 0.04).state
+        >>> TaskFigures("0a", "0b", "large", "serving", 100, 60, 20, 1, 0.04, 0.02).state
         'serving'
     """
 
@@ -61,6 +63,7 @@ class TaskFigures:
     audits: int
     wrong: int
     bound: float | None
+    error: float | None = None
 
 
 class Metrics:
@@ -102,7 +105,7 @@ class Metrics:
         self._stages: dict[str, Durations] = {}
         self._history = History()
         self._tasks: dict[tuple[str, str], TaskFigures] = {}
-        self._bound: float | None = None
+        self._worst: TaskFigures | None = None
         self._learning = True
         self._queue = {"waiting": 0, "most": 0, "dropped": 0}
         self._troubles: tuple[str, ...] = ()
@@ -138,8 +141,8 @@ class Metrics:
             self._history.add(
                 eligible=decision != "pass",
                 local=decision == "local",
-                error=self._error(),
-                bound=self._bound,
+                error=self._worst.error if self._worst else None,
+                bound=self._worst.bound if self._worst else None,
             )
             for stage, seconds in (latencies or {}).items():
                 self._took(stage, seconds)
@@ -173,11 +176,12 @@ class Metrics:
             self._tasks[name] = figures
             if len(self._tasks) > MOST_TASKS:
                 del self._tasks[next(iter(self._tasks))]
+            bounded = [one for one in self._tasks.values() if one.bound is not None]
+            self._worst = max(bounded, key=lambda one: one.bound or 0.0, default=None)
 
     def state(
         self,
         *,
-        bound: float | None,
         learning: bool,
         waiting: int,
         most: int,
@@ -187,8 +191,6 @@ class Metrics:
         """How the learner stands now.
 
         Args:
-            bound: what the error of local answers is below, with the user's confidence; None if it
-                is not known yet.
             learning: False while it is paused.
             waiting: answers that wait to be learned.
             most: so many may wait.
@@ -196,7 +198,7 @@ class Metrics:
             troubles: what the user should know, in sentences.
         """
         with self._lock:
-            self._bound, self._learning = bound, learning
+            self._learning = learning
             self._queue = {"waiting": waiting, "most": most, "dropped": dropped}
             self._troubles = troubles
 
@@ -224,8 +226,8 @@ class Metrics:
                     "disagreed": self._judged[False],
                     "agreement": _share(self._judged[True], audits),
                     "error": self._error(),
-                    "bound": self._bound,
                 },
+                "worst": None if self._worst is None else asdict(self._worst),
                 "saved": {
                     **self._saved,
                     "money": self._money if self._prices.table else None,

@@ -19,8 +19,8 @@ class Point:
         requests: how many there were up to their last one.
         eligible: of them, those that a local answer might have served.
         local: of these, those that it did serve.
-        error: the observed error after them; None if nothing was compared yet.
-        bound: what the error is below, after them; None if it is not known.
+        error: the observed error of the worst task after them; None if it is not known.
+        bound: what that error is below; None if it is not known.
 
     Example:
         >>> Point(100, 80, 20, None, None).eligible

@@ -80,8 +80,20 @@ def _families(found: Mapping[str, Any]) -> Iterable[Family]:
         "Of the recent requests that might have been answered locally, the share sent upstream.",
         found["recent"]["forward_rate"],
     )
-    yield _gauge("finch_error_ratio", "Observed error of local answers.", audits["error"])
-    yield _gauge("finch_error_bound_ratio", "What that error is below.", audits["bound"])
+    yield _gauge("finch_error_ratio", "Observed error of all local answers.", audits["error"])
+    for name, key, words in (
+        ("finch_task_error_ratio", "error", "Observed error of a task's local answers."),
+        ("finch_task_error_bound_ratio", "bound", "What that error is below."),
+    ):
+        yield Family(
+            name,
+            "gauge",
+            words,
+            [
+                ("", {"scope": task["scope"], "task": task["task"]}, task[key])
+                for task in found["tasks"]
+            ],
+        )
     yield _gauge("finch_error_limit_ratio", "The error that is allowed.", found["limit"])
     yield Family(
         "finch_tokens_not_sent_total",

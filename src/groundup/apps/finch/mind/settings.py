@@ -36,7 +36,7 @@ class MindSettings:
         entries: queries that caches and neighbours store.
         bits: n-grams are hashed into ``2**bits`` buckets.
         replay: old examples learned from again with each new one, by the linear student.
-        models: whether the three transformers are stages beside the students.
+        models: whether three transformers are asked where the students are in doubt.
         preset: of their sizes.
         longest_query: characters of a query that are read.
         longest_answer: characters of an answer; longer ones are never learned or served.
@@ -67,7 +67,7 @@ class MindSettings:
     entries: int = 20_000
     bits: int = 16
     replay: int = 4
-    models: bool = False
+    models: bool = True
     preset: str = "nano"
     longest_query: int = 4000
     longest_answer: int = 4000

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..wire import error_body
 from .brain import Brain, Silent as Silent
 from .limits import Limits
+from .memory import settled
 from .passage import Passage
 from .refusals import OwnNames, refusal
 from .upstream import Upstream
@@ -75,7 +76,8 @@ def create_app(
     async def life(app: Starlette) -> AsyncIterator[None]:
         async with nullcontext() if lifespan is None else lifespan(app):
             try:
-                yield
+                with settled():
+                    yield
             finally:
                 await remote.close()
 

@@ -68,6 +68,8 @@ class _Link(asyncio.Protocol):
         self._paused = False
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._until = 0.0  # when the wait for bytes is over
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's are of another class
@@ -87,6 +89,8 @@ class _Link(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.ended = True
         self.error = error
+        if self._alarm is not None:
+            self._alarm.cancel()
         _wake(self._reader)
         _wake(self._writer)
 
@@ -122,10 +126,37 @@ class _Link(asyncio.Protocol):
     async def come(self, timeout: float | None) -> bool:
         """Wait for bytes or the end; False if the time is over."""
         self._reader = self.loop.create_future()
+        if timeout is not None:
+            self._until = self.loop.time() + timeout
+            self._watch()
         try:
-            return await _within(self._reader, timeout)
+            await self._reader
+        except asyncio.CancelledError as error:
+            if error.args == (_OVER,):
+                return False
+            raise
         finally:
             self._reader = None
+        return True
+
+    def _watch(self) -> None:
+        """Have the time looked at when it is over: one alarm serves many waits, one after another.
+
+        An alarm for each would be set and cancelled at every event that is passed on.
+        """
+        if self._alarm is not None and self._alarm.when() <= self._until:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self.loop.call_at(self._until, self._look)
+
+    def _look(self) -> None:
+        self._alarm = None
+        if self._reader is not None and not self._reader.done():
+            if self.loop.time() < self._until:
+                self._watch()
+            else:
+                self._reader.cancel(_OVER)
 
     async def flushed(self, timeout: float | None) -> bool:
         """Wait until more can be written; False if the time is over."""

@@ -13,6 +13,7 @@ import httpx2
 from ..errors import FinchError
 from .limits import Limits
 from .network import LoopBackend
+from .pool import Pool
 
 FAILURES: tuple[tuple[type[Exception], int, str], ...] = (
     (httpcore2.PoolTimeout, 529, "too many requests at one time; try again later"),
@@ -81,30 +82,31 @@ class Upstream:
                 "without a user, a question mark or a #"
             )
         self.address = address
-        self._place = place
         self._base = parts.path.rstrip("/").encode()
         self._extensions = {
             "timeout": {
                 "connect": limits.connect,
-                "pool": limits.connect,
                 "read": limits.read,
                 "write": limits.write,
             }
         }
         options: dict[str, Any] = {
             "ssl_context": httpx2.create_ssl_context() if parts.scheme == "https" else None,
-            "max_connections": limits.connections,
-            "max_keepalive_connections": limits.connections,
             "keepalive_expiry": limits.idle,
             "network_backend": LoopBackend(),
         }
         # As curl and the clients do: a proxy for outgoing requests that the environment names.
         outgoing = urllib.request.getproxies().get(parts.scheme)
-        self._pool: httpcore2.AsyncConnectionPool
+        maker: httpcore2.AsyncConnectionPool
         if outgoing is None or urllib.request.proxy_bypass(host):
-            self._pool = httpcore2.AsyncConnectionPool(**options)
+            maker = httpcore2.AsyncConnectionPool(**options)
         else:
-            self._pool = httpcore2.AsyncHTTPProxy(outgoing, **options)
+            maker = httpcore2.AsyncHTTPProxy(outgoing, **options)
+        self._place = place
+        origin = httpcore2.URL(scheme=place[0], host=place[1], port=place[2], target=b"/").origin
+        self._pool = Pool(
+            lambda: maker.create_connection(origin), limits.connections, limits.connect
+        )
 
     def target(self, raw_path: bytes, query: bytes) -> bytes:
         """The path that is asked of the upstream, byte for byte."""
@@ -130,8 +132,8 @@ class Upstream:
             content=body,
             extensions=self._extensions,
         )
-        return await self._pool.handle_async_request(request)
+        return await self._pool.send(request)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._pool.aclose()
+        await self._pool.close()

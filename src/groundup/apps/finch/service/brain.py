@@ -24,10 +24,17 @@ AGAIN = 5.0
 """Seconds until a process that died is started again."""
 MOST_UNSENT = 16 << 20
 """Bytes that wait for the process; beyond that nothing more is asked or learned for now."""
+LONGEST = 64 << 20
+"""Bytes of a reply."""
 MOST_OPEN = 50
 """Questions that wait for an answer, while the process is slow; of others it is not told."""
+MOST_UNAWAITED = 1000
+"""The same, while it is not slow, of questions for whose answer no request waits."""
+MOST_HOPELESS = 10_000
+"""Tasks of which it is remembered that nothing of them can be served yet."""
 PATIENCE = 0.05
 """Seconds that a request waits for a verdict before it is sent upstream without one."""
+BUSY = "the local models are busy"
 
 Listener = Callable[[Exchange, str], None]
 
@@ -52,7 +59,8 @@ class Brain:
         self._options, self._told = dict(options), told
         self._numbers = count(1)
         self._open: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._audits: set[str] = set()
+        self._audits: dict[str, bool] = {}  # of requests that are not over
+        self._hopeless: set[tuple[str, str]] = set()  # scopes and tasks
         self._slow = False
         self._closing = False
         self.alive = False
@@ -75,7 +83,7 @@ class Brain:
                 target=worker.main, args=(theirs, self._options), name="finch mind", daemon=True
             )
             self._process.start()
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=worker.LONGEST)
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=LONGEST)
         try:
             line = await asyncio.wait_for(reader.readline(), START)
         except TimeoutError:
@@ -96,27 +104,32 @@ class Brain:
     async def consider(self, call: Call, scope: str) -> Verdict:
         """As `groundup.apps.finch.proxy.brain.Brain` says.
 
-        While the process is slow nobody waits for it: it is told of the request all the same, so
-        that it can learn from the answer.
+        While the process is slow nobody waits for it, nor while nothing of the task can be served:
+        it is asked all the same, so that it can learn from the answer.
         """
-        ident = new_ident()
+        ident, key = new_ident(), (scope, call.task)
         if not self.alive:
             return Verdict(ident, False, reason="nobody is there to be asked")
         message = {
             "do": "consider", "ident": ident, "scope": scope, "task": call.task,
-            "query": call.query, "model": call.model,
+            "query": call.query, "model": call.model, "waits": key not in self._hopeless,
         }  # fmt: skip
-        if self._slow:
-            if len(self._open) < MOST_OPEN:
-                self._ask(message)
-            return Verdict(ident, False, reason="the local models are busy")
+        if self._slow or not message["waits"]:
+            busy = len(self._open) >= (MOST_OPEN if self._slow else MOST_UNAWAITED)
+            if not busy:
+                self._think(message, key)
+            # Of a task without hope the process itself knows the reason.
+            return Verdict(ident, False, reason=BUSY if busy or self._slow else "")
+        asked = self._think(message, key)
         try:
-            reply = await asyncio.wait_for(asyncio.shield(self._ask(message)), PATIENCE)
-        except TimeoutError:
+            await asyncio.wait((asked,), timeout=PATIENCE)
+        except asyncio.CancelledError:  # the client has gone
+            del self._audits[ident]
+            raise
+        if not asked.done():
             self._slow = True
-            return Verdict(ident, False, reason="the local models are busy")
-        if reply.get("audit"):
-            self._audits.add(ident)
+            return Verdict(ident, False, reason=BUSY)
+        reply = asked.result()
         if not reply["serve"]:
             return Verdict(ident, False, reason=reply["reason"])
         tokens = reply["input_tokens"], reply["output_tokens"]
@@ -130,8 +143,8 @@ class Brain:
         elif call.must_forward is not None:
             decision = "pass"
         else:
-            decision = "audit" if verdict.ident in self._audits else "forward"
-        self._audits.discard(verdict.ident)
+            decision = "audit" if self._audits.get(verdict.ident) else "forward"
+        self._audits.pop(verdict.ident, None)
         self._told(exchange, decision)
         self._send(
             {
@@ -174,20 +187,45 @@ class Brain:
         self._reading.cancel()
         await self._leave()
 
+    def _think(
+        self, message: dict[str, Any], key: tuple[str, str]
+    ) -> asyncio.Future[dict[str, Any]]:
+        """Ask what is thought of a request, and take note of what that says of its task."""
+        ident = message["ident"]
+        self._audits[ident] = False
+
+        def heard(asked: asyncio.Future[dict[str, Any]]) -> None:
+            reply = asked.result()
+            if ident in self._audits:
+                self._audits[ident] = reply.get("audit", False)
+            hopeless = reply.get("hopeless")  # what was not thought of says nothing
+            if hopeless and len(self._hopeless) < MOST_HOPELESS:
+                self._hopeless.add(key)
+            elif hopeless is False:
+                self._hopeless.discard(key)
+
+        asked = self._ask(message)
+        asked.add_done_callback(heard)
+        return asked
+
     def _ask(self, message: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:
         number = next(self._numbers)
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._open[number] = future
-        self._send({"id": number, **message})
-        return future
+        asked: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        if self._send({"id": number, **message}):
+            self._open[number] = asked
+        else:
+            asked.set_result({"serve": False, "reason": BUSY})
+        return asked
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> bool:
+        """Send a message; False if it had to be dropped."""
         if not self.alive:
-            return
+            return False
         if self._writer.transport.get_write_buffer_size() > MOST_UNSENT:
             self.dropped += 1
-            return
+            return False
         self._writer.write(json.dumps(message).encode() + b"\n")
+        return True
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(ConnectionError):
@@ -198,6 +236,7 @@ class Brain:
                     future.set_result(reply)
                 self._slow = self._slow and bool(self._open)
         self.alive = self._slow = False
+        self._hopeless.clear()
         for future in self._open.values():
             if not future.done():
                 future.set_result({"serve": False, "reason": "the local models have died"})

@@ -91,14 +91,20 @@ class _Held:
 class Considered:
     """A thought, and what its answer would have cost.
 
+    Attributes:
+        thought: of the request.
+        serving: whether of its task anything may be served by now.
+        input_tokens, output_tokens: that its answer would have cost.
+
     Example:
         >>> from groundup.apps.finch.mind.thought import Thought
         >>> thought = Thought("hi", (), "hello", 0.9, True, False, 0.1, "score")
-        >>> Considered(thought, 45, 2).output_tokens
+        >>> Considered(thought, True, 45, 2).output_tokens
         2
     """
 
     thought: Thought
+    serving: bool
     input_tokens: int
     output_tokens: int
 
@@ -190,7 +196,8 @@ class Keeper:
         self._open[ident] = key, thought
         while len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)
-        return Considered(thought, *held.counts.tokens(thought.answer or ""))
+        serving = held.mind.guard.serving
+        return Considered(thought, serving, *held.counts.tokens(thought.answer or ""))
 
     def ended(
         self,
@@ -309,6 +316,7 @@ class Keeper:
                 "audits": counts.audits,
                 "wrong": counts.wrong,
                 "bound": status["bound"] if counts.audits else None,
+                "error": status["error"],
             }
 
     def _hold(self, key: Key) -> _Held | None:

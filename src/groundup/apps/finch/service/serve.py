@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -27,7 +31,7 @@ class Service:
     """A server that is not running yet.
 
     Args:
-        settings: of `finch serve`.
+        settings: of `finch serve`; the service's own name the port that was taken.
 
     Raises:
         OSError: the port cannot be used.
@@ -41,16 +45,16 @@ class Service:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
         self.listener = listen(settings.host, settings.port)
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.address = f"http://{host}:{self.listener.getsockname()[1]}"
+        self.settings = replace(settings, port=self.listener.getsockname()[1])
+        self.address = self.settings.address
         table = {name: Price(*costs) for name, costs in settings.prices.items()}
         self.metrics = Metrics(
             Prices(table, settings.currency), limit=settings.delta, version=groundup.__version__
         )
         self.brain = Brain(worker_options(settings), self._told)
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
+        self._ending = False
 
     def __enter__(self) -> Service:
         return self
@@ -59,7 +63,7 @@ class Service:
         self.listener.close()
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until a signal, or `stop`.
+        """Serve until Ctrl-C, SIGTERM or `stop`; the signal counts once all is saved.
 
         Args:
             ready: called when the first request may come.
@@ -67,34 +71,49 @@ class Service:
         Raises:
             FinchError: the home cannot be used, or the models do not fit.
         """
-        settings = self.settings
-        await self.brain.start()
-        try:
-            home = Home(settings.home, make=False)
-            scopes = Scopes(home)
-            limits = Limits(body=settings.max_body, query=settings.longest_query, deadline=DEADLINE)
-            app = create_app(
-                settings.upstream,
-                self.brain,
-                limits,
-                scope_of=lambda headers: scopes.of(
-                    lambda salt: key_scope(headers, salt, settings.namespace)
-                ),
-                names=() if settings.host in LOOPBACK else None,
-                routes=routes(self.metrics.snapshot, log=lambda wanted: page(home, wanted)),
-            )
-            self._server = uvicorn.Server(server_settings(app, limits))
-            watch = asyncio.create_task(self._watch())
-            ready()
+        if self.settings.models:
+            _check_memory(self.settings.preset)
+        with _signals(self.stop):
+            await asyncio.sleep(0)  # what came before counts here, and not in the midst of it
+            await self.brain.start()
             try:
-                await self._server.serve(sockets=[self.listener])
+                await self._serve(ready)
             finally:
-                watch.cancel()
+                await self.brain.close()
+
+    async def _serve(self, ready: Callable[[], None]) -> None:
+        settings = self.settings
+        home = Home(settings.home, make=False)
+        scopes = Scopes(home)
+        limits = Limits(body=settings.max_body, query=settings.longest_query, deadline=DEADLINE)
+        app = create_app(
+            settings.upstream,
+            self.brain,
+            limits,
+            scope_of=lambda headers: scopes.of(
+                lambda salt: key_scope(headers, salt, settings.namespace)
+            ),
+            names=settings.allow_host if settings.host in LOOPBACK else None,
+            routes=routes(
+                self.metrics.snapshot,
+                log=lambda wanted: page(home, wanted),
+                host=settings.host,
+                names=settings.allow_host,
+            ),
+        )
+        self._server = _Server(server_settings(app, limits))
+        if self._ending:
+            return
+        watch = asyncio.create_task(self._watch())
+        ready()
+        try:
+            await self._server.serve(sockets=[self.listener])
         finally:
-            await self.brain.close()
+            watch.cancel()
 
     def stop(self) -> None:
         """End `run`, from any thread."""
+        self._ending = True
         if self._server is not None:
             self._server.should_exit = True
 
@@ -115,7 +134,7 @@ class Service:
                 self._tell(await self.brain.status())
             if not self.brain.alive:
                 self.metrics.state(
-                    bound=None, learning=False, waiting=0, most=0, dropped=self.brain.dropped,
+                    learning=False, waiting=0, most=0, dropped=self.brain.dropped,
                     troubles=("The process that learns has died; it is started again. Until then "
                               "everything is forwarded.",),
                 )  # fmt: skip
@@ -125,19 +144,53 @@ class Service:
             self.metrics.audited(agreed, propensity)
         for stage, seconds in status["stages"]:
             self.metrics.took(stage, seconds)
-        bounds = []
         for task in status["tasks"]:
-            bounds.append(task["bound"])
             self.metrics.task(TaskFigures(**task))
-        known = [bound for bound in bounds if bound is not None]
         self.metrics.state(
-            bound=max(known, default=None),
             learning=status["learning"],
             waiting=status["waiting"],
             most=status["most"],
             dropped=self.brain.dropped,
             troubles=tuple(text for text in status["troubles"] if text),
         )
+
+
+def _check_memory(name: str) -> None:
+    """Refuse at the start what would fail at the first task that gets a mind."""
+    from ..models.memory import check_memory, memory_need
+    from ..models.presets import preset
+
+    check_memory(name, memory_need(*preset(name)))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which leaves signals to the service: some come before it, some after it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Within it Ctrl-C and SIGTERM call `stop`; the first one is raised again behind it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    caught: list[int] = []
+
+    def catch(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        stop()
+
+    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if caught:
+        signal.raise_signal(caught[0])
 
 
 def _latencies(exchange: Exchange, local: bool) -> Iterator[tuple[str, float]]:

@@ -10,6 +10,7 @@ Messages are JSON, a line each, over a pair of sockets.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -24,8 +25,10 @@ from typing import Any
 
 from ..errors import FinchError
 from ..mind.settings import MindSettings
+from ..proxy.memory import settled
 from ..store.record import Record
 from ..store.store import Store
+from .inbox import Inbox
 from .keeper import MOST_OPEN, Keeper
 
 SLICE = 0.004
@@ -34,10 +37,10 @@ TURN = 0.002
 """Seconds between two looks whether it is one's turn."""
 SWITCH = 0.0005
 """Seconds for which one thread may keep the other from running."""
+NEW = "its task is new"
+"""Why nothing is thought of a request."""
 REST = 0.25
 """Seconds between two looks for what has to be saved, when there is nothing to learn."""
-LONGEST = 64 << 20
-"""Bytes of a message."""
 
 
 class Worker:
@@ -106,32 +109,34 @@ class Worker:
 
     async def run(self, ours: socket.socket) -> None:
         """Until the proxy closes its end, or says so."""
-        reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST)
-        writer.write(json.dumps({"id": 0}).encode() + b"\n")
+        loop = asyncio.get_running_loop()
+        _, inbox = await loop.create_connection(Inbox, sock=ours)
+        inbox.reply({"id": 0})
         thread = threading.Thread(target=self._learn, name="finch learning")
         saving = asyncio.create_task(self._save())
         thread.start()
         try:
-            while line := await reader.readline():
-                message = json.loads(line)
-                if message["do"] == "stop":
-                    break
-                try:
-                    reply = self.handle(message)
-                except Exception as error:
-                    self._fail("answering", error)
-                    reply = {"serve": False, "reason": "the local models failed"}
-                    reply = reply if "id" in message else None
-                if reply is not None:
-                    writer.write(json.dumps({"id": message["id"], **reply}).encode() + b"\n")
-        except ConnectionError:
-            pass
+            with settled():
+                await self._answer(inbox)
         finally:
             self._ending.set()
             saving.cancel()
             await asyncio.gather(saving, return_exceptions=True)
-            writer.close()
+            inbox.close()
             thread.join()
+
+    async def _answer(self, inbox: Inbox) -> None:
+        async for message in inbox:
+            if message["do"] == "stop":
+                break
+            try:
+                reply = self.handle(message)
+            except Exception as error:
+                self._fail("answering", error)
+                reply = {"serve": False, "reason": "the local models failed"}
+                reply = reply if "id" in message else None
+            if reply is not None:
+                inbox.reply({"id": message["id"], **reply})
 
     def _learn(self) -> None:
         while not self._ending.is_set():
@@ -177,14 +182,17 @@ class Worker:
             message["ident"], message["scope"], message["task"], message["query"], message["model"]
         )
         if found is None:
-            return {"serve": False, "reason": "its task is new"}
+            return {"serve": False, "reason": NEW, "hopeless": True}
         self._stages.append(("thought", time.perf_counter() - began))
         thought = found.thought
+        served = thought.serve or thought.audit  # what is audited would be served
         return {
             "serve": thought.serve,
             "text": thought.answer if thought.serve else "",
             "reason": thought.reason,
             "audit": thought.audit,
+            # For whom nobody waits there is no hope until a thought would be served.
+            "hopeless": not served and not (message.get("waits", True) and found.serving),
             "input_tokens": found.input_tokens,
             "output_tokens": found.output_tokens,
         }
@@ -204,7 +212,7 @@ class Worker:
                 ident=message["ident"],
                 time=message["time"],
                 decision=message["decision"],
-                reason=message["reason"],
+                reason=message["reason"] or (NEW if thought is None else thought.reason),
                 scope=message["scope"],
                 namespace=self._namespace,
                 task=message["task"],
@@ -245,4 +253,5 @@ def main(ours: socket.socket, options: Mapping[str, Any]) -> None:
                 finally:
                     keeper.save()
         except FinchError as error:
-            ours.sendall(json.dumps({"id": 0, "error": str(error)}).encode() + b"\n")
+            with contextlib.suppress(OSError):  # the proxy may have gone
+                ours.sendall(json.dumps({"id": 0, "error": str(error)}).encode() + b"\n")

@@ -117,6 +117,8 @@ def export(home: Home, path: str | os.PathLike[str], scope: str | None = None) -
     target = Path(path)
     if target.exists():
         raise FinchError(f"{target} exists; give another name, or remove it")
+    if not target.parent.is_dir():
+        raise FinchError(f"{target}: there is no folder {target.parent}; make it first")
     minds = Checkpoints(home)
     counts = dict.fromkeys(TABLES, 0)
     files: dict[str, dict[str, Any]] = {}

@@ -181,6 +181,8 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         hint = "; make room or give another --home" if code == sqlite3.SQLITE_FULL else ""
+        if code in DAMAGED:
+            hint = "; `finch serve` sets it aside and begins a new log, what was learned stays"
         raise FinchError(f"{path}: {error}{hint}") from error
     except OSError as error:
         raise FinchError(f"{error.filename or path}: {error.strerror or error}") from error

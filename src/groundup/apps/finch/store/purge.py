@@ -3,7 +3,9 @@
 `purge` is for privacy: queries and answers go, and with them every mind that has learned from any
 of them, because its weights, caches and replay buffer hold what they said. The figures stay.
 `reset` is for beginning anew: minds, texts, log and totals go; settings, salts and other scopes
-stay. Both rewrite the log's file, so that nothing of it can be found in the bytes.
+stay. Both rewrite the log's file, so that nothing of it can be found in the bytes, and forget the
+texts that this process still remembers. A server has more in memory, and keeps both out: the home
+is its own until it ends.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import math
 import sqlite3
 from dataclasses import dataclass
 
+from ..students.grams import clear
 from .files import disk_errors
 from .store import Store
 
@@ -175,3 +178,4 @@ def _erase(store: Store) -> None:
         for path in store.home.path.glob(f"{store.home.database.name}.damaged-*"):
             path.unlink()
     store.database.erase_remains()
+    clear()

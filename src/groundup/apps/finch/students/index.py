@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from .grams import Buckets
 
+LANES = 16
+"""Values of which the largest stands for all, when the largest of very many are looked for."""
 REWEIGH = 1.25
 """Lengths are computed again whenever so many times as many queries are stored."""
 
@@ -72,20 +74,19 @@ class Index:
             # Stable, so that ties do not hang on how many grams there are.
             kept = np.argsort(-weights, kind="stable")[: self.read]
             found, weights = found[kept], weights[kept]
-        lists, sizes, worth = [], [], []
-        for bucket, weight in zip(found.tolist(), weights.tolist(), strict=True):
-            postings = self._postings.get(bucket)
-            if postings is not None:
-                lists.append(postings.array[: postings.size])
-                sizes.append(postings.size)
-                worth.append(weight)
-        if not lists:
+        sizes = self._having[found]
+        known = sizes > 0
+        if not known.any():
             return np.empty(0, np.int64), np.empty(0)
-        shared = np.bincount(np.concatenate(lists), np.repeat(worth, sizes), len(self))
+        found, weights, sizes = found[known], weights[known], sizes[known]
+        postings = self._postings
+        lists = [
+            postings[bucket][:size]
+            for bucket, size in zip(found.tolist(), sizes.tolist(), strict=True)
+        ]
+        shared = np.bincount(np.concatenate(lists), np.repeat(weights, sizes), len(self))
         likeness = shared / (length * self._lengths[: len(self)])
-        count = min(count, len(self))
-        best = np.argpartition(-likeness, count - 1)[:count]
-        best = best[np.lexsort((-best, -likeness[best]))]  # of equals the newest first
+        best = _largest(likeness, count)
         best = best[likeness[best] > 0]
         return self._numbers[best], np.minimum(likeness[best], 1.0)
 
@@ -131,7 +132,7 @@ class Index:
 
     def _start_empty(self) -> None:
         self._having = np.zeros(1 << self.bits, np.int32)
-        self._postings: dict[int, _Growing] = {}
+        self._postings: dict[int, NDArray[np.int32]] = {}  # with room behind what is filled
         self._stored: list[Buckets] = []
         self._lengths = np.ones(64)
         self._numbers = np.zeros(64, np.int64)
@@ -144,16 +145,18 @@ class Index:
             self._numbers = np.concatenate([self._numbers, np.zeros(place, np.int64)])
         self._stored.append(found)
         self._numbers[place] = number
-        self._having[found] += 1
+        sizes = self._having[found]
+        for bucket, size in zip(found.tolist(), sizes.tolist(), strict=True):
+            postings = self._postings.get(bucket, _NOWHERE)
+            if size == len(postings):
+                postings = np.concatenate([postings, np.empty(max(4, size), np.int32)])
+                self._postings[bucket] = postings
+            postings[size] = place
+        self._having[found] = sizes + 1
         self._lengths[place] = self._length(found)
         if len(self) >= self._reweigh_at:
             self._reweigh_at = int(REWEIGH * len(self)) + 1
             self._lengths[: len(self)] = [self._length(one) for one in self._stored]
-        for bucket in found.tolist():
-            postings = self._postings.get(bucket)
-            if postings is None:
-                postings = self._postings[bucket] = _Growing()
-            postings.append(place)
 
     def _weights(self, found: Buckets) -> NDArray[np.float64]:
         if not self.weigh:
@@ -164,17 +167,16 @@ class Index:
         return max(float(np.sqrt(self._weights(found).sum())), 1e-9)
 
 
-class _Growing:
-    """Whole numbers in an array that doubles when full."""
+_NOWHERE = np.empty(0, np.int32)
 
-    __slots__ = ("array", "size")
 
-    def __init__(self) -> None:
-        self.array = np.empty(4, np.int32)
-        self.size = 0
-
-    def append(self, value: int) -> None:
-        if self.size == len(self.array):
-            self.array = np.concatenate([self.array, np.empty(self.size, np.int32)])
-        self.array[self.size] = value
-        self.size += 1
+def _largest(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Where the largest values are, best first, of equals the last first."""
+    rows = len(values) // LANES
+    if rows > count:
+        # So many lanes have a maximum that is at least this, so the largest values are no smaller.
+        lanes = values[: LANES * rows].reshape(LANES, rows).max(axis=0)
+        places = np.flatnonzero(values >= np.partition(lanes, rows - count)[rows - count])
+    else:
+        places = np.arange(len(values))
+    return places[np.lexsort((-places, -values[places]))[:count]]

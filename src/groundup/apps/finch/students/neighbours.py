@@ -57,12 +57,18 @@ class Neighbours:
         numbers, likeness = self._index.nearest(self._grams(query), self._count)
         if len(numbers) == 0:
             return Opinion(self.name, None, 0.0)
-        answers, places = np.unique(numbers, return_inverse=True)
-        votes = np.bincount(places, likeness**self._power)
-        winner = int(votes.argmax())
-        nearest = float(likeness[places == winner].max())
-        score = float(votes[winner] / (votes.sum() + DOUBT)) * nearest
-        return Opinion(self.name, self._names[int(answers[winner])], score)
+        votes: dict[int, float] = {}
+        nearest: dict[int, float] = {}
+        for answer, vote, near in zip(
+            numbers.tolist(), (likeness**self._power).tolist(), likeness.tolist(), strict=True
+        ):
+            votes[answer] = votes.get(answer, 0.0) + vote
+            nearest.setdefault(answer, near)  # the best come first
+        winner = min(votes, key=lambda answer: (-votes[answer], answer))
+        # Summed in the order of the answers' numbers, which is the same after a new start.
+        total = float(np.array([votes[answer] for answer in sorted(votes)]).sum())
+        score = votes[winner] / (total + DOUBT) * nearest[winner]
+        return Opinion(self.name, self._names[winner], score)
 
     def learn(self, query: str, answer: str) -> None:
         """Store the query."""

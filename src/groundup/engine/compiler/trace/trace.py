@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...base import Array, Constant, TensorBase, mode, tick, wrap
-from ...dtypes import FLOATING, DType, can_cast, float64
+from ...dtypes import FLOATING, DType, can_cast, float64, int64
 from ...primitive import Node, Primitive
 from ...primitives import elementwise, indexing, shape as shaping
 from ..graph import Check, Draw, Graph, Shape, Value
@@ -369,7 +369,8 @@ class Tracer:
         self.check(x, -size, size - 1, None)
         if x.array.dtype.kind == "u":
             return x
-        return elementwise.where(x < 0, x + size, x)
+        wide = elementwise.cast(x, dtype=int64)  # an int8 cannot count from the end of 200
+        return elementwise.where(wide < 0, wide + size, wide)
 
     def check(self, x: TensorBase, low: float, high: float, ignored: float | None) -> None:
         """Values have to lie in [low, high] whenever the compiled function is called."""

@@ -6,8 +6,8 @@
                                  limit, before, scope, task, decision, agreed, since, until
     GET  /finch/metrics          for Prometheus
 
-The charting library and the looks are those of the dashboard of runs, whose files are read from
-where they are.
+The charting library, the looks and the guard before it all are those of the dashboard of runs,
+whose files are read from where they are.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ from starlette.staticfiles import StaticFiles
 
 import groundup
 
+from .....web.security import Guard, Hosts
 from ...errors import FinchError
 from ...store import DECISIONS, Filter
 from ..prometheus import CONTENT_TYPE, text
-from .guard import Guard
 
 STATIC = Path(__file__).parent / "static"
 SHARED = Path(groundup.__file__).parent / "web" / "static"
 LARGEST = 2**53
+ADVICE = ", or tell the server of a name that is its own: --allow-host NAME"
 
 
 def routes(
     snapshot: Callable[[], Mapping[str, Any]],
     *,
     log: Callable[[Filter], Mapping[str, Any]],
+    host: str = "127.0.0.1",
     names: Iterable[str] = (),
 ) -> list[BaseRoute]:
     """What an application adds to its own routes, before any that takes all paths.
@@ -46,7 +48,8 @@ def routes(
     Args:
         snapshot: gives what is shown; called in a thread, about once a second for each open page.
         log: gives a page of the log, as `store.page` does.
-        names: by which the server is reached besides localhost and numbers.
+        host: the address that will be listened on; it decides which `Host` headers are accepted.
+        names: further names that the server is reached by.
 
     Example:
         >>> from groundup.apps.finch.metrics import Metrics
@@ -81,7 +84,10 @@ def routes(
     def enter(request: Request) -> Response:
         return RedirectResponse("/finch/")
 
-    return [Route("/finch", enter), Mount("/finch", app=Guard(inside, names))]
+    return [
+        Route("/finch", enter),
+        Mount("/finch", app=Guard(inside, Hosts(host, names), advice=ADVICE)),
+    ]
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
@@ -99,14 +105,11 @@ def told(make: Callable[[], Response]) -> Response:
 
 
 class Answer(JSONResponse):
-    """JSON without NaN; it is never kept."""
+    """JSON without NaN."""
 
     def render(self, content: Any) -> bytes:
         """The bytes of a value."""
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
-
-    def __init__(self, content: Any, status: int = 200) -> None:
-        super().__init__(content, status, {"cache-control": "no-store"})
 
 
 def wanted(query: Mapping[str, str]) -> Filter:

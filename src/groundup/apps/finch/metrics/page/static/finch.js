@@ -53,8 +53,23 @@ function meter(error, bound, limit) {
   );
 }
 
-function verdict({ error, bound }, limit) {
-  if (bound === null) return h("p", { class: "verdict open" }, icon("queued"), "no bound yet: nothing is served");
+/** The error of the task whose bound is the largest, beside that bound. */
+function worstFigure({ worst, audits, limit, tasks }) {
+  const { error, bound } = worst ?? { error: null, bound: null };
+  const name = worst && h("code", { title: `task ${worst.task}, scope ${worst.scope}` }, worst.task.slice(0, SHORT));
+  return figure(
+    "Error, worst task",
+    [percent(error), h("small", {}, ` of ${percent(limit)}`)],
+    meter(error, bound, limit),
+    verdict(error, bound, limit),
+    h("p", {}, worst ? ["observed in audits of ", name, ", the task with the largest bound"] : "no task has been audited"),
+    tasks.length > 1 ? h("p", {}, `all tasks together: ${percent(audits.error)}`) : null,
+  );
+}
+
+function verdict(error, bound, limit) {
+  if (bound === null) return h("p", { class: "verdict open" }, icon("queued"), "no bound yet");
+  if (bound >= 1) return h("p", { class: "verdict open" }, icon("queued"), "too few audits for a bound");
   if (bound <= limit) return h("p", { class: "verdict good" }, icon("done"), `bound ${percent(bound)} is under ${percent(limit)}`);
   return h("p", { class: "verdict bad" }, icon("failed"), error > limit ? `over the allowed ${percent(limit)}` : `bound ${percent(bound)} is over ${percent(limit)}`);
 }
@@ -96,12 +111,7 @@ function drawFigures(now) {
       h("p", {}, judged ? `${count(audits.agreed)} of ${plural(judged, "audit")}` : "no audit yet"),
       h("p", {}, "local answers that were as good as the remote ones"),
     ),
-    figure(
-      "Observed error",
-      [percent(audits.error), h("small", {}, ` of ${percent(now.limit)}`)],
-      meter(audits.error, audits.bound, now.limit),
-      verdict(audits, now.limit),
-    ),
+    worstFigure(now),
     savings(now.saved),
     figure(
       "Waiting to be learned",
@@ -113,8 +123,8 @@ function drawFigures(now) {
 }
 
 /** What the chart of errors ends at: room for what is, but not for the bounds of the first audits. */
-function room({ error, bound }, limit) {
-  const most = Math.max(0.02, limit * 3, (error ?? 0) * 1.3, Math.min(bound ?? 0, limit * 8) * 1.1);
+function room(worst, limit) {
+  const most = Math.max(0.02, limit * 3, (worst?.error ?? 0) * 1.3, Math.min(worst?.bound ?? 0, limit * 8) * 1.1);
   const steps = most > 0.2 ? 10 : 20;
   return Math.min(1, Math.ceil(most * steps) / steps);
 }
@@ -141,7 +151,7 @@ function drawStages(stages) {
 }
 
 function drawTasks(tasks, limit) {
-  const headers = [["task"], ["model"], ["state"], ["requests", "number"], ["local", "number"], ["audits", "number"], ["error", "number"], ["bound", "number", `allowed: ${percent(limit)}`]];
+  const headers = [["task"], ["model"], ["state"], ["requests", "number"], ["local", "number"], ["audits", "number"], ["disagreed", "number"], ["error", "number", "observed in audits, since answers last changed"], ["bound", "number", `of that error; allowed: ${percent(limit)}`]];
   const rows = tasks.map((one) => [
     h("code", { title: `scope ${one.scope}` }, one.task),
     one.model,
@@ -149,7 +159,8 @@ function drawTasks(tasks, limit) {
     count(one.requests),
     one.requests ? percent(one.local / one.requests) : "–",
     count(one.audits),
-    one.audits ? percent(one.wrong / one.audits) : "–",
+    count(one.wrong),
+    percent(one.error),
     percent(one.bound),
   ]);
   table(at("tasks"), headers, rows, "No task yet. Point a client at this server, and each kind of request becomes one.");
@@ -177,11 +188,11 @@ function draw(now) {
   charts.error.draw(
     requests,
     [
-      { name: "observed", values: error, now: percent(now.audits.error) },
-      { name: "bound", values: bound, now: percent(now.audits.bound) },
+      { name: "observed", values: error, now: percent(now.worst?.error) },
+      { name: "bound", values: bound, now: percent(now.worst?.bound) },
       { name: "allowed", values: requests.map(() => now.limit), now: percent(now.limit) },
     ],
-    { most: room(now.audits, now.limit) },
+    { most: room(now.worst, now.limit) },
   );
   drawStages(now.stages);
   drawTasks(now.tasks, now.limit);
