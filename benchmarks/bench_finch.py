@@ -3,9 +3,11 @@
 Four processes: a stand-in for the remote API, the server of `finch serve` with the process in
 which its minds learn, and the client side. First the server is taught with so many labelled
 requests (CLINC150). Then answers made here are timed, beside the stand-in's own, which come at
-once. Last come streams that are forwarded, as in bench_finch_proxy.py, while a mind learns: of
-the same task, requests with answers at random, so that all stages are asked and nothing can be
-served. What is added is the difference of the quantiles, through the server less direct.
+once. Last come streams that are forwarded, as in bench_finch_proxy.py, while a mind learns. Some
+are of the task that was taught, with words that nobody knows, so that each waits for a thought and
+is forwarded after all; others of a task whose answers come at random, of which nothing can be
+served, so that nobody waits, while all stages think of each. What is added is the difference of the
+quantiles, through the server less direct.
 ``--write`` puts the tables into docs/performance.md.
 """
 
@@ -17,13 +19,24 @@ import json
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from itertools import cycle, islice
+from itertools import cycle, islice, product
+from string import ascii_lowercase
 from typing import Any
 
 import httpx2
-from bench_finch_proxy import BODY, INTERVAL, LEVELS, TURNS, Remote, call, process, quantiles
+from bench_finch_proxy import (
+    BODY,
+    INTERVAL,
+    LEVELS,
+    TURNS,
+    Remote,
+    call,
+    length,
+    process,
+    quantiles,
+)  # fmt: skip
 from harness import markdown_table, processor, write_section
 
 from groundup.apps.finch.rehearsal.clinc150 import INSTRUCTION, load_clinc150
@@ -72,8 +85,18 @@ class Labels(Remote):
             )
 
 
-def length(head: bytes) -> int:
-    return int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or -1)
+def unknown() -> bytes:
+    """A request of the task that was taught, of words that nobody knows."""
+    words = " ".join("".join(random.choices(ascii_lowercase, k=7)) for _ in range(9))
+    turns = [{"role": "user", "content": words}]
+    return json.dumps({**LABELLED, "stream": True, "messages": turns}).encode()
+
+
+STREAMS: Mapping[str, Callable[[], bytes]] = {
+    "some answers are served here": unknown,
+    "none can be served yet": lambda: BODY,
+}
+"""Tasks whose requests are all forwarded."""
 
 
 async def asked(
@@ -165,12 +188,12 @@ def streams(remote: int, server: int, levels: list[int], turns: int) -> list[lis
     rows = []
     with process("--role", "teach", str(server), script=__file__):
         time.sleep(5)  # until the task has a mind
-        for level in levels:
+        for (task, words), level in product(STREAMS.items(), levels):
             found: dict[int, list[float]] = {remote: [], server: []}
             before = snapshot(server)
             for _ in range(turns):
                 for port, times in found.items():
-                    times += asyncio.run(call(port, level, *LEVELS[level]))
+                    times += asyncio.run(call(port, level, *LEVELS[level], words))
             after = snapshot(server)
             assert after["requests"]["local"] == before["requests"]["local"]
             forwarded = [counts["requests"]["forward"] for counts in (before, after)]
@@ -178,7 +201,8 @@ def streams(remote: int, server: int, levels: list[int], turns: int) -> list[lis
             direct, through = quantiles(found[remote]), quantiles(found[server])
             added = [b - a for a, b in zip(direct, through, strict=True)]
             numbers = (*direct, *through, *added)
-            rows.append([str(level), str(len(found[server])), *(f"{n:.2f}" for n in numbers)])
+            shown = [f"{n:.2f}" for n in numbers]
+            rows.append([task, str(level), str(len(found[server])), *shown])
             print(rows[-1], flush=True)
     return rows
 
@@ -220,7 +244,7 @@ def main() -> None:
         there = streams(remote, server, options.levels, options.turns)
     head = ["requests at one time", "answered here", *quoted("direct", "here")]
     local = markdown_table(head, here)
-    head = ["streams at one time", "measured", *quoted("direct", "through", "added")]
+    head = ["the task", "streams at one time", "measured", *quoted("direct", "through", "added")]
     forwarded = markdown_table(head, there)
     print(f"{local}\n\n{forwarded}")
     if options.write:
@@ -230,7 +254,8 @@ def main() -> None:
             f"{options.taught:,} labelled requests of CLINC150 were seen; beside a stand-in for "
             "the remote API that answers at once. The mind learns on meanwhile.\n\n"
             f"{local}\n\nTime to the first byte of a streamed answer that is forwarded, in ms, "
-            f"while the mind learns; an event every {INTERVAL * 1e3:.0f} ms in each stream. All "
+            f"while minds learn; an event every {INTERVAL * 1e3:.0f} ms in each stream. Where some "
+            "answers of a task are served, each request waits for a thought. All "
             f"processes share this machine ({processor()}). Made by `python "
             f"benchmarks/bench_finch.py --write`.\n\n{forwarded}",
         )

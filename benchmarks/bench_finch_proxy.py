@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from harness import markdown_table, processor, write_section
@@ -57,12 +57,22 @@ def chunk(data: bytes) -> bytes:
 START = chunk(
     write_event("message_start", {"message": {"usage": {"input_tokens": 1, "output_tokens": 1}}})
 )
-DELTA = chunk(
-    write_event(
-        "content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": "some words "}}
+
+
+def delta(text: str) -> bytes:
+    return chunk(
+        write_event(
+            "content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": text}}
+        )
     )
-)
+
+
+DELTA = delta("some words ")
 STOP = chunk(write_event("message_stop", {})) + b"0\r\n\r\n"
+
+
+def length(head: bytes) -> int:
+    return int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or -1)
 
 
 class Remote(asyncio.Protocol):
@@ -74,11 +84,13 @@ class Remote(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.taken += data
-        if self.taken.endswith(BODY):
-            events = int(self.taken.partition(b"x-events: ")[2].partition(b"\r\n")[0])
+        head, _, body = self.taken.partition(b"\r\n\r\n")
+        if len(body) == length(head):
+            events = int(head.partition(b"x-events: ")[2].partition(b"\r\n")[0])
             self.taken = b""
-            self.transport.write(HEAD + START)
-            asyncio.get_running_loop().call_later(INTERVAL, self.next, events - 2)
+            # Each answer is another, so that nobody can learn what to answer.
+            self.transport.write(HEAD + START + delta(f"{random.random()} "))
+            asyncio.get_running_loop().call_later(INTERVAL, self.next, events - 3)
 
     def next(self, left: int) -> None:
         if not self.transport.is_closing():
@@ -90,9 +102,8 @@ class Remote(asyncio.Protocol):
 class Caller(asyncio.Protocol):
     """One stream after the other on one connection; notes when the first event of each comes."""
 
-    def __init__(self, events: int, streams: int) -> None:
-        self.request = REQUEST % (events, len(BODY), BODY)
-        self.left = streams
+    def __init__(self, events: int, streams: int, words: Callable[[], bytes]) -> None:
+        self.events, self.left, self.words = events, streams, words
         self.times: list[float] = []
         self.done = asyncio.get_running_loop().create_future()
 
@@ -102,8 +113,10 @@ class Caller(asyncio.Protocol):
     def ask(self) -> None:
         self.waiting = True
         self.end = b""
+        body = self.words()
+        request = REQUEST % (self.events, len(body), body)
         self.asked = time.perf_counter()
-        self.transport.write(self.request)
+        self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         if self.waiting and b"event: " in data:
@@ -124,12 +137,20 @@ class Caller(asyncio.Protocol):
             self.done.set_exception(RuntimeError("the connection ended before the answer did"))
 
 
-async def call(port: int, at_one_time: int, events: int, streams: int) -> list[float]:
+async def call(
+    port: int,
+    at_one_time: int,
+    events: int,
+    streams: int,
+    words: Callable[[], bytes] = lambda: BODY,
+) -> list[float]:
     """Seconds to the first event, of every stream but the first of each connection."""
     loop = asyncio.get_running_loop()
     callers = []
     for _ in range(at_one_time):
-        _, caller = await loop.create_connection(lambda: Caller(events, streams), "127.0.0.1", port)
+        _, caller = await loop.create_connection(
+            lambda: Caller(events, streams, words), "127.0.0.1", port
+        )
         callers.append(caller)
         loop.call_later(random.uniform(0, events * INTERVAL), caller.ask)
     return [seconds for caller in callers for seconds in (await caller.done)[1:]]

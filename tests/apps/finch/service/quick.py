@@ -101,7 +101,9 @@ class Server:
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has just ended
                 about = (folder / "stat").read_text().rpartition(")")[2].split()
-                if int(about[3]) == self.pid and about[0] != "Z":
+                # Its first thread may be gone while others are still about to end.
+                there = about[0] != "Z" or int(about[17]) > 1
+                if int(about[3]) == self.pid and there:
                     found.append(int(folder.name))
         return found
 
