@@ -75,3 +75,23 @@ def test_the_vote_is_that_of_arrays() -> None:
             score = float(votes[winner] / (votes.sum() + DOUBT)) * likeness[places == winner].max()
             assert (said.answer, said.score) == (student._names[int(answers[winner])], score)
         student.learn(query, answer)
+
+
+@pytest.mark.parametrize("recent", [0, 5, 16, 17, 150, 399])
+def test_what_is_kept_is_as_if_it_had_come_one_by_one(recent: int) -> None:
+    traffic = [grams(query, 12) for query, _ in some_traffic(450, noise=0.2)]
+    kept, fresh = Index(bits=12), Index(bits=12)
+    for number, found in enumerate(traffic[:400]):
+        kept.add(found, number)
+    kept.keep(recent)
+    for number in range(400 - recent, 400):
+        fresh.add(traffic[number], number)
+    for number in range(400, 450):
+        for index in (kept, fresh):
+            index.add(traffic[number], number)
+        one, two = (index.nearest(traffic[number - 7], 5) for index in (kept, fresh))
+        assert one[0].tolist() == two[0].tolist()
+        assert one[1].tolist() == two[1].tolist()
+    again = Index.from_state(*kept.state())
+    assert all(np.array_equal(a, again.state()[0][n]) for n, a in fresh.state()[0].items())
+    assert np.array_equal(again._having, fresh._having)

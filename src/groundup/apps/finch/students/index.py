@@ -92,9 +92,17 @@ class Index:
 
     def keep(self, recent: int) -> None:
         """Drop all but the ``recent`` last queries."""
-        kept = list(zip(self._stored, self._numbers[: len(self)].tolist(), strict=True))
+        first = max(0, len(self) - recent)
+        stored, numbers = self._stored[first:], self._numbers[first : len(self)].copy()
         self._start_empty()
-        for found, number in kept[len(kept) - min(recent, len(kept)) :]:
+        # As if they came one by one: lengths are those of when they were last computed.
+        together = 0
+        while self._reweigh_at <= len(stored):
+            together = self._reweigh_at
+            self._reweigh_at = int(REWEIGH * together) + 1
+        self._fill(stored[:together], numbers[:together])
+        self._lengths[:together] = [self._length(one) for one in self._stored]
+        for found, number in zip(stored[together:], numbers[together:].tolist(), strict=True):
             self._insert(found, number)
 
     def renumber(self) -> NDArray[np.int64]:
@@ -124,8 +132,7 @@ class Index:
         index = cls(facts["bits"], facts["most"], facts["weigh"], facts["read"])
         ends = np.cumsum(arrays["sizes"])
         stored = np.split(arrays["grams"].astype(np.int64), ends[:-1]) if len(ends) else []
-        for found, number in zip(stored, arrays["numbers"].tolist(), strict=True):
-            index._insert(found, number)
+        index._fill(stored, arrays["numbers"])
         index._lengths[: len(index)] = arrays["lengths"]
         index._reweigh_at = facts["reweigh_at"]
         return index
@@ -137,6 +144,22 @@ class Index:
         self._lengths = np.ones(64)
         self._numbers = np.zeros(64, np.int64)
         self._reweigh_at = 16
+
+    def _fill(self, stored: list[Buckets], numbers: NDArray[np.int64]) -> None:
+        """Store many where there are none yet, all but their lengths."""
+        count = len(stored)
+        self._stored = list(stored)
+        self._lengths = np.ones(max(64, count))
+        self._numbers = np.zeros(max(64, count), np.int64)
+        self._numbers[:count] = numbers
+        sizes = [len(found) for found in stored]
+        found = np.concatenate([np.empty(0, np.int64), *stored])
+        order = np.argsort(found, kind="stable")
+        places = np.repeat(np.arange(count, dtype=np.int32), sizes)[order]
+        buckets, starts, having = np.unique(found[order], return_index=True, return_counts=True)
+        self._having[buckets] = having
+        lists = np.split(places, starts[1:]) if count else []
+        self._postings = dict(zip(buckets.tolist(), lists, strict=True))
 
     def _insert(self, found: Buckets, number: int) -> None:
         place = len(self)
