@@ -152,7 +152,7 @@ def test_of_too_many_tasks_the_oldest_is_forgotten(store: Store) -> None:
     assert {one.task for one in store.minds} == set(names[-3:])
 
 
-def test_what_was_to_be_served_and_was_not_is_no_audit(store: Store) -> None:
+def test_what_was_to_be_served_and_was_not_is_learned_but_is_no_audit(store: Store) -> None:
     keeper = Keeper(store, QUICK, worth=0)
     taught(keeper, 600)
     [before] = keeper.tasks()
@@ -166,7 +166,11 @@ def test_what_was_to_be_served_and_was_not_is_no_audit(store: Store) -> None:
         number += 1
     over = keeper.ended(f"{SCOPE}{TASK}{number}", "something else")
     assert over is not None
-    assert over.agreed is None
+    assert over.agreed is False
     [after] = keeper.tasks()
-    assert (after["audits"], after["wrong"]) == (before["audits"], before["wrong"])
+    same = ("audits", "wrong", "error", "bound")
+    assert [after[name] for name in same] == [before[name] for name in same]
+    again = asked(keeper, number)
+    assert again is not None
+    assert again.thought.opinions[0].answer == "something else"
     assert keeper.ended("of nobody", "x") is None

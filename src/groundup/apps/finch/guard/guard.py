@@ -173,7 +173,7 @@ class Guard:
         }
 
     def pass_over(self) -> None:
-        """Count a forwarded request for which there was no local answer."""
+        """Count a forwarded request that tells nothing of a local answer."""
         self.forwarded += 1
 
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -96,6 +96,9 @@ class Mind:
     def learn(self, thought: Thought, answer: str) -> bool | None:
         """Take in a forwarded request's answer: judge the thought first, then learn.
 
+        One that was to be served and was not, such as for a stop sequence or because nobody waited
+        for the thought, was not drawn by lot: it is learned from, but is no evidence of an error.
+
         Args:
             thought: as `consider` gave it when the request came.
             answer: the remote one.
@@ -110,10 +113,13 @@ class Mind:
         else:
             right = bool(self.agrees(thought.answer, answer))
             students = thought.opinions[: len(self._students)]
-            changed = self.guard.note(
-                thought.score, sureness(students, thought.answer),
-                not right, thought.audit, thought.propensity,
-            )  # fmt: skip
+            if thought.serve:
+                self.guard.pass_over()
+            else:
+                changed = self.guard.note(
+                    thought.score, sureness(students, thought.answer),
+                    not right, thought.audit, thought.propensity,
+                )  # fmt: skip
             self._combine.learn(students, lambda local: self.agrees(local, answer))
             if len(students) < len(thought.opinions):
                 self._whole.learn(thought.opinions, lambda local: self.agrees(local, answer))

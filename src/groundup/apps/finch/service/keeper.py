@@ -229,8 +229,7 @@ class Keeper:
         counts = held.counts
         counts.local += local
         held.changed = True
-        # What was to be served and was not, such as for its stop sequence, was not drawn by lot.
-        if answer is None or local or thought.serve:
+        if answer is None or local:
             return Over(thought)
         counts.answers += 1
         counts.input_tokens += input_tokens
