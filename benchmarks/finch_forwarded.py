@@ -38,7 +38,7 @@ TRAFFIC: Mapping[str, Callable[[int], Log]] = {
 METHODS: Mapping[str, Sequence[str]] = {
     "once": (
         "forward all", "exact cache", "semantic cache", "neighbours", "bayes", "linear", "students",
-        "transformers", "cascade",
+        "cascade",
     ),
     "repeated": ("exact cache", "students", "cascade"),
     "changed": ("students", "cascade"),
@@ -51,7 +51,6 @@ TITLES = {
     "bayes": "naive Bayes, guarded",
     "linear": "linear model, guarded",
     "students": "these three and the exact cache, guarded",
-    "transformers": "router, generator and validator alone, guarded",
     "cascade": "the whole cascade: all of these, guarded",
 }
 

@@ -20,6 +20,8 @@ from .upstream import fake_upstream
 
 MODEL = "stand-in"
 KEY = "of-nobody"
+DELAY = 0.01
+"""Seconds that the stand-in takes, little beside a remote model, but time enough to learn."""
 
 
 @dataclass(slots=True)
@@ -60,8 +62,12 @@ class Seen:
 
 
 @contextmanager
-def upstream(answers: Mapping[str, str]) -> Iterator[str]:
+def upstream(answers: Mapping[str, str], delay: float = DELAY) -> Iterator[str]:
     """The stand-in on a free port of this computer, in a thread; its address.
+
+    Args:
+        answers: by the text of a request.
+        delay: seconds before an answer begins.
 
     Example:
         >>> with upstream({"hi": "hello"}) as address:
@@ -71,7 +77,7 @@ def upstream(answers: Mapping[str, str]) -> Iterator[str]:
     """
     with listen() as listener:
         server = uvicorn.Server(
-            uvicorn.Config(fake_upstream(answers), log_level="warning", access_log=False)
+            uvicorn.Config(fake_upstream(answers, delay), log_level="warning", access_log=False)
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

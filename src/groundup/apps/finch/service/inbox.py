@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from itertools import count
 from typing import Any, cast
 
-MOST_LATER = 500
+MOST_LATER = 50
 """News that wait while questions are taken; beyond that, what came first is taken first."""
 MOST_WAITING = 16 << 20
 """Bytes that wait before reading stops."""
