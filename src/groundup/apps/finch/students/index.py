@@ -38,6 +38,8 @@ class Index:
         (array([7]), array([1.]))
     """
 
+    _reweigh_at: int
+
     def __init__(
         self, bits: int = 16, most: int = 20_000, weigh: bool = True, read: int = 96
     ) -> None:
@@ -96,10 +98,10 @@ class Index:
         stored, numbers = self._stored[first:], self._numbers[first : len(self)].copy()
         self._start_empty()
         # As if they came one by one: lengths are those of when they were last computed.
-        together = 0
-        while self._reweigh_at <= len(stored):
-            together = self._reweigh_at
-            self._reweigh_at = int(REWEIGH * together) + 1
+        together, then = 0, self._reweigh_at
+        while then <= len(stored):
+            together, then = then, int(REWEIGH * then) + 1
+        self._reweigh_at = then
         self._fill(stored[:together], numbers[:together])
         self._lengths[:together] = [self._length(one) for one in self._stored]
         for found, number in zip(stored[together:], numbers[together:].tolist(), strict=True):
