@@ -50,8 +50,8 @@ TITLES = {
     "neighbours": "nearest neighbour, guarded",
     "bayes": "naive Bayes, guarded",
     "linear": "linear model, guarded",
-    "students": "these three and the exact cache, guarded",
-    "cascade": "the whole cascade: all of these, guarded",
+    "students": "the students (neighbours, Bayes, linear, exact), guarded",
+    "cascade": "the cascade (students and transformers), guarded",
 }
 
 
@@ -112,7 +112,9 @@ def documents_claim(found: Sequence[Run]) -> str:
     least = min(1 - part.local_share for tally in mine for part in tally.parts[:-1])
     floor = np.mean([tally.parts[-2].audits / tally.parts[-2].requests for tally in mine])
     reached = [n for n in below if n is not None]
-    when = f"in thousands {min(reached) + 1} to {max(reached) + 1}" if reached else "never"
+    first, last = (min(reached) + 1, max(reached) + 1) if reached else (0, 0)
+    when = f"in thousand {first}" if first == last else f"in thousands {first} to {last}"
+    when = when if reached else "never"
     return (
         "*Guarded* are those whose threshold audits hold; the caches serve what they find. The "
         "documents hope for all requests forwarded, then 60 %, then 5 %. Less than 60 % are "

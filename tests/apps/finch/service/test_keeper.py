@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from groundup.apps.finch.errors import FinchError
+from groundup.apps.finch.mind.mind import Mind
 from groundup.apps.finch.mind.settings import MindSettings
 from groundup.apps.finch.service.keeper import Considered, Keeper
 from groundup.apps.finch.store import Store
@@ -141,6 +142,28 @@ def test_a_slow_disk_is_written_less_often(store: Store, monkeypatch: pytest.Mon
     assert keeper.due() is None
     now[0] = 61
     assert keeper.due() is not None
+
+
+def test_a_mind_that_learns_just_now_is_not_put_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = Keeper(store, QUICK, worth=0, held=2)
+    for task in ("aaaaaaaa", "bbbbbbbb"):
+        keeper.teach(SCOPE, task, "hi", "hello")
+    seen = []
+
+    def work(mind: Mind, budget: float) -> bool:
+        if not seen:  # the first is that of the task asked last, so make it the oldest
+            seen.append(mind)
+            keeper.teach(SCOPE, "aaaaaaaa", "hi", "hello")
+            keeper.teach(SCOPE, "cccccccc", "hi", "hello")
+            seen.extend(one["task"] for one in keeper.tasks())
+        return True
+
+    monkeypatch.setattr(Mind, "work", work)
+    assert keeper.work(1.0)
+    assert seen[1:] == ["cccccccc", "bbbbbbbb"], "aa went, though bb was older"
+    assert {one.task for one in store.minds} == {"aaaaaaaa"}
 
 
 def test_of_too_many_tasks_the_oldest_is_forgotten(store: Store) -> None:

@@ -168,7 +168,8 @@ class Keeper:
         self._held: OrderedDict[Key, _Held] = OrderedDict()
         self._seen: OrderedDict[Key, int] = OrderedDict()
         self._open: OrderedDict[str, tuple[Key, Thought]] = OrderedDict()
-        self._disk = threading.Lock()
+        self._disk, self._turns = threading.Lock(), threading.Lock()
+        self._working: Key | None = None
         self._states = count(1)
         self._newest: dict[Key, int] = {}
         self.trouble = ""
@@ -274,10 +275,16 @@ class Keeper:
 
     def work(self, budget: float) -> bool:
         """Let models learn for about so many seconds; whether more is waiting."""
-        for held in reversed(tuple(self._held.values())):  # another thread may hold more meanwhile
-            if held.mind.work(budget):
-                held.changed = True
-                return True
+        for key in reversed(tuple(self._held)):  # another thread may hold others meanwhile
+            with self._turns:
+                held = self._held.get(key)
+                self._working = key
+            try:
+                if held is not None and held.mind.work(budget):
+                    held.changed = True
+                    return True
+            finally:
+                self._working = None
         return False
 
     def save(self) -> None:
@@ -335,10 +342,11 @@ class Keeper:
         self._seen.pop(key, None)
         self._held[key] = held
         while len(self._held) > self._limit:
-            away, put = next(iter(self._held.items()))
+            with self._turns:  # one that learns just now stays
+                away = next(one for one in self._held if one != self._working)
+                put = self._held.pop(away)
             if put.changed:
                 self._saving(away, put)()
-            del self._held[away]
         return held
 
     def _count(self, key: Key) -> int:
