@@ -183,9 +183,9 @@ def growth(values: list[int], warm: float) -> float:
 
 def test_mixed_traffic(tmp_path: Path) -> None:
     home, log = tmp_path / "home", tmp_path / "log"
-    tally = asyncio.run(through(home, log, 600, 60.0, seed=1))
+    tally = asyncio.run(through(home, log, 1000, 60.0, seed=1))
     check_log(home, tally)
-    assert tally.local["label"] > 20
+    assert tally.local["label"] > 50
     assert tally.wrong <= DELTA * tally.local.total()
     assert len(tally.kinds) > 15
     assert len(tally.retried) > 5
