@@ -257,7 +257,7 @@ def main() -> None:
             f"while minds learn; an event every {INTERVAL * 1e3:.0f} ms in each stream. Where some "
             "answers of a task are served, each request waits for a thought. All "
             f"processes share this machine ({processor()}). Made by `python "
-            f"benchmarks/bench_finch.py --write`.\n\n{forwarded}",
+            f"benchmarks/bench_finch.py --turns {options.turns} --write`.\n\n{forwarded}",
         )
 
 

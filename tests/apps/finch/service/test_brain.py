@@ -104,30 +104,6 @@ def test_nobody_waits_while_nothing_of_a_task_can_be_served() -> None:
     run(test())
 
 
-def test_requests_wait_again_when_learning_does_not_keep_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "MOST_UNAWAITED", 3)
-
-    async def test() -> None:
-        async with lined() as (brain, other):
-            first = start(brain)
-            await other.says(await other.asked(), hopeless=True)
-            await first
-            for _ in range(3):
-                await asyncio.wait_for(brain.consider(call(), SCOPE), 1)
-            fourth = start(brain)
-            questions = [await other.asked() for _ in range(4)]
-            assert [question["waits"] for question in questions] == [False] * 3 + [True]
-            assert not fourth.done()
-            for question in questions:
-                await other.says(question, hopeless=True)
-            assert (await fourth).reason == "a reason"
-            await asyncio.wait_for(brain.consider(call(), SCOPE), 1)
-
-    run(test())
-
-
 def test_hope_is_of_one_task_in_one_scope() -> None:
     async def test() -> None:
         async with lined() as (brain, other):

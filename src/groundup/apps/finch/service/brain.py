@@ -28,8 +28,8 @@ LONGEST = 64 << 20
 """Bytes of a reply."""
 MOST_OPEN = 50
 """Questions that wait for an answer, while the process is slow; of others it is not told."""
-MOST_UNAWAITED = 20
-"""Questions without an answer yet, from which on requests wait again, so that learning keeps up."""
+MOST_UNAWAITED = 1000
+"""The same, while it is not slow, of questions for whose answer no request waits."""
 MOST_HOPELESS = 10_000
 """Tasks of which it is remembered that nothing of them can be served yet."""
 PATIENCE = 0.05
@@ -110,18 +110,17 @@ class Brain:
         ident, key = new_ident(), (scope, call.task)
         if not self.alive:
             return Verdict(ident, False, reason="nobody is there to be asked")
-        waits = key not in self._hopeless or len(self._open) >= MOST_UNAWAITED
         message = {
             "do": "consider", "ident": ident, "scope": scope, "task": call.task,
-            "query": call.query, "model": call.model, "waits": waits,
+            "query": call.query, "model": call.model, "waits": key not in self._hopeless,
         }  # fmt: skip
-        if self._slow:
-            if len(self._open) < MOST_OPEN:
+        if self._slow or not message["waits"]:
+            busy = len(self._open) >= (MOST_OPEN if self._slow else MOST_UNAWAITED)
+            if not busy:
                 self._think(message, key)
-            return Verdict(ident, False, reason=BUSY)
+            # Of a task without hope the process itself knows the reason.
+            return Verdict(ident, False, reason=BUSY if busy or self._slow else "")
         asked = self._think(message, key)
-        if not waits:
-            return Verdict(ident, False)  # the process itself knows the reason
         try:
             await asyncio.wait((asked,), timeout=PATIENCE)
         except asyncio.CancelledError:  # the client has gone
