@@ -130,7 +130,9 @@ def test_an_answer_that_tells_nothing_of_the_task_changes_nothing() -> None:
             await first
             await brain.consider(call(), SCOPE)
             await other.says(await other.asked(), reason="the local models failed")
-            await asyncio.wait_for(brain.consider(call(), SCOPE), 1)
+            verdict = await asyncio.wait_for(brain.consider(call(), SCOPE), 1)
+            question = await other.asked()
+            assert (question["ident"], question["waits"]) == (verdict.ident, False)
 
     run(test())
 
