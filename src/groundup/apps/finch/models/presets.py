@@ -110,6 +110,25 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
+def fitting(name: str, available: int | None = None) -> Preset:
+    """The preset of a name, if there is memory for it.
+
+    Args:
+        name: of the preset.
+        available: bytes of memory that it may take; None: what the machine has free.
+
+    Raises:
+        FinchError: there is no such preset, or it does not fit.
+
+    Example:
+        >>> fitting("nano", available=2**30) is PRESETS["nano"]
+        True
+    """
+    chosen = preset(name)
+    check_memory(name, memory_need(*chosen), available)
+    return chosen
+
+
 def build(name: str, seed: int = 0, available: int | None = None) -> Ensemble:
     """The three models of a preset, with new weights.
 
@@ -125,8 +144,7 @@ def build(name: str, seed: int = 0, available: int | None = None) -> Ensemble:
         >>> build("nano").generator.sizes.d_model
         128
     """
-    chosen = preset(name)
-    check_memory(name, memory_need(*chosen), available)
+    chosen = fitting(name, available)
     return Ensemble(
         chosen.router,
         chosen.generator,

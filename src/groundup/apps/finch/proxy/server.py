@@ -52,8 +52,6 @@ def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
 def server_settings(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Config:
     """Settings for `uvicorn.Server`, whose `run` or `serve` is given a socket of `listen`.
 
-    uvicorn takes httptools and uvloop if they are installed, which makes it faster.
-
     Args:
         app: what `create_app` made.
         limits: of the headers' size.

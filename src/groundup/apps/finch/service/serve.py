@@ -72,7 +72,9 @@ class Service:
             FinchError: the home cannot be used, or the models do not fit.
         """
         if self.settings.models:
-            _check_memory(self.settings.preset)
+            from ..models.presets import fitting  # a proxy without models need not load them
+
+            fitting(self.settings.preset)  # else the first task that gets a mind would fail
         with _signals(self.stop):
             await asyncio.sleep(0)  # what came before counts here, and not in the midst of it
             await self.brain.start()
@@ -153,14 +155,6 @@ class Service:
             dropped=self.brain.dropped,
             troubles=tuple(text for text in status["troubles"] if text),
         )
-
-
-def _check_memory(name: str) -> None:
-    """Refuse at the start what would fail at the first task that gets a mind."""
-    from ..models.memory import check_memory, memory_need
-    from ..models.presets import preset
-
-    check_memory(name, memory_need(*preset(name)))
 
 
 class _Server(uvicorn.Server):
