@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import weakref
 
+import pytest
+
+from groundup.apps.finch.proxy import memory as module
 from groundup.apps.finch.proxy.memory import settled
 
 
@@ -31,4 +34,29 @@ def test_only_what_came_later_is_searched() -> None:
 def test_garbage_of_before_is_not_kept() -> None:
     gone = weakref.ref(Ring())
     with settled():
+        assert gone() is None
+
+
+def test_a_full_search_passes_over_what_an_earlier_one_has_seen() -> None:
+    with settled():
+        before = gc.get_freeze_count()
+        held = [Ring() for _ in range(5000)]
+        gc.collect(1)
+        assert gc.get_freeze_count() == before
+        gc.collect()
+        assert gc.get_freeze_count() >= before + len(held)
+    assert gc.get_freeze_count() < before
+
+
+# R14.5: memory stays flat.
+def test_once_in_a_while_everything_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with settled():
+        ring = Ring()
+        gone = weakref.ref(ring)
+        gc.collect()
+        del ring
+        gc.collect()
+        assert gone() is not None, "it was passed over"
+        monkeypatch.setattr(module, "SELDOM", 0.0)
+        gc.collect()
         assert gone() is None

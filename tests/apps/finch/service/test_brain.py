@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -51,6 +52,10 @@ class Other:
         self.writer.write(json.dumps(told).encode() + b"\n")
         await asyncio.sleep(0.01)
 
+    async def news(self, **news: Any) -> None:
+        self.writer.write(json.dumps(news).encode() + b"\n")
+        await asyncio.sleep(0.01)
+
 
 @asynccontextmanager
 async def lined(decisions: list[str] | None = None) -> AsyncIterator[tuple[Brain, Other]]:
@@ -89,10 +94,11 @@ def test_nobody_waits_while_nothing_of_a_task_can_be_served() -> None:
             assert (await first).reason == "a reason"
             verdict = await asyncio.wait_for(brain.consider(call(), SCOPE), 1)
             assert not verdict.serve
-            question = await other.asked()
-            assert (question["do"], question["ident"]) == ("consider", verdict.ident)
-            assert not question["waits"]
-            await other.says(question, hopeless=False)
+            brain.ended(over(verdict))
+            message = await other.asked()
+            assert (message["do"], message["ident"]) == ("ended", verdict.ident)
+            assert message["later"], "it is thought of when the request is over"
+            await other.news(hopeful=[SCOPE, TASK])
             waits = start(brain)
             question = await other.asked()
             assert not waits.done(), "now there is hope"
@@ -100,6 +106,7 @@ def test_nobody_waits_while_nothing_of_a_task_can_be_served() -> None:
                 question, hopeless=False, serve=True, text="yes", input_tokens=1, output_tokens=1
             )
             assert (await waits).text == "yes"
+            assert not brain._later
 
     run(test())
 
@@ -126,32 +133,50 @@ def test_an_answer_that_tells_nothing_of_the_task_changes_nothing() -> None:
     async def test() -> None:
         async with lined() as (brain, other):
             first = start(brain)
-            await other.says(await other.asked(), hopeless=True)
-            await first
-            await brain.consider(call(), SCOPE)
             await other.says(await other.asked(), reason="the local models failed")
-            verdict = await asyncio.wait_for(brain.consider(call(), SCOPE), 1)
-            question = await other.asked()
-            assert (question["ident"], question["waits"]) == (verdict.ident, False)
+            await first
+            second = start(brain)
+            await other.says(await other.asked(), hopeless=True)
+            await second
+            await other.news(hopeful=["99", TASK])
+            assert not (await asyncio.wait_for(brain.consider(call(), SCOPE), 1)).serve
 
     run(test())
 
 
-def test_an_audit_is_told_as_one_even_if_nobody_waited() -> None:
+def test_an_audit_is_told_as_one() -> None:
     async def test() -> None:
         decisions: list[str] = []
         async with lined(decisions) as (brain, other):
-            first = start(brain)
-            await other.says(await other.asked(), hopeless=True)
-            brain.ended(over(await first))
-            assert (await other.asked())["reason"] == "a reason"
-            verdict = await brain.consider(call(), SCOPE)
-            await other.says(await other.asked(), audit=True, hopeless=False)
-            brain.ended(over(verdict))
-            told = await other.asked()
-            assert (told["decision"], told["reason"]) == ("audit", "")
-            assert decisions == ["forward", "audit"]
+            for audit in (True, False):
+                asked = start(brain)
+                await other.says(await other.asked(), audit=audit, hopeless=False)
+                brain.ended(over(await asked))
+                told = await other.asked()
+                assert told["decision"] == ("audit" if audit else "forward")
+                assert (told["reason"], told["later"]) == ("a reason", False)
+            assert decisions == ["audit", "forward"]
             assert not brain._audits
+
+    run(test())
+
+
+def test_of_a_slow_process_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.01)
+
+    async def test() -> None:
+        async with lined() as (brain, other):
+            assert (await brain.consider(call(), SCOPE)).reason == BUSY
+            question = await other.asked()
+            verdict = await brain.consider(call(), SCOPE)
+            assert (verdict.reason, brain.waiting) == (BUSY, 1)
+            brain.ended(over(verdict))
+            message = await other.asked()
+            assert (message["do"], message["later"], message["reason"]) == ("ended", True, BUSY)
+            await other.says(question, hopeless=False)
+            again = start(brain)
+            assert (await other.asked())["do"] == "consider"
+            await again
 
     run(test())
 
@@ -197,7 +222,16 @@ def test_hope_ends_with_the_process() -> None:
     run(test())
 
 
-# R14.3: while a request waits, its task is without hope exactly if the guard would serve nothing.
+def ended(ident: str, query: str, answer: str, **about: Any) -> dict[str, Any]:
+    return {
+        "do": "ended", "ident": ident, "query": query, "answer": answer, "scope": SCOPE,
+        "task": TASK, "model": "large", "input_tokens": 1, "output_tokens": 1, "later": True,
+        "decision": "forward", "reason": "", "time": 1.0, "path": "/v1/messages", "status": 200,
+        "latencies": {}, **about,
+    }  # fmt: skip
+
+
+# R14.3: a task is without hope exactly as long as the guard would serve nothing.
 @pytest.mark.parametrize("waits", [True, False])
 def test_the_worker_tells_when_there_is_no_hope(tmp_path: Path, waits: bool) -> None:
     settings = MindSettings(
@@ -206,39 +240,79 @@ def test_the_worker_tells_when_there_is_no_hope(tmp_path: Path, waits: bool) -> 
     with Store(tmp_path / "home") as store:
         keeper = Keeper(store, settings, worth=2)
         worker = Worker(store, keeper)
-        told = []
+        told, served = [], 0
         for number, (query, answer) in enumerate(some_traffic(300, noise=0.1)):
             about = {"ident": str(number), "scope": SCOPE, "task": TASK, "query": query}
-            reply = worker.handle({"do": "consider", "model": "large", "waits": waits, **about})
-            assert reply is not None
             mind = next((held.mind for held in keeper._held.values()), None)
             # The best score and the luckiest draw.
             hope = mind is not None and mind.guard.decide(1.0, 1.0).serve
-            served = reply["serve"] or reply.get("audit", False)
-            assert served <= hope
-            assert reply["hopeless"] == (not hope if waits else not served)
-            told.append(reply["hopeless"])
-            if not reply["serve"]:
-                keeper.ended(str(number), answer)
+            if waits:
+                asked = {"do": "consider", "model": "large", "asked": time.monotonic(), **about}
+                reply = worker.handle(asked)
+                assert reply is not None
+                assert reply["serve"] <= hope
+                served += reply["serve"]
+                assert reply["hopeless"] == (not hope)
+                told.append(reply["hopeless"])
+                if not reply["serve"]:
+                    keeper.ended(str(number), answer)
+            else:
+                news = worker.handle(ended(str(number), query, answer))
+                mind = next((held.mind for held in keeper._held.values()), None)
+                now = mind is not None and mind.guard.decide(1.0, 1.0).serve
+                assert (news is not None) in {hope, now}
+                assert news is None or news == {"hopeful": [SCOPE, TASK]}
+                told.append(news is None)
         assert all(told[:20])
         assert not all(told[20:])
+        assert bool(served) == waits
 
 
 def test_the_log_has_the_reason_of_a_request_that_did_not_wait(tmp_path: Path) -> None:
     with Store(tmp_path / "home") as store:
         worker = Worker(store, Keeper(store, MindSettings(models=False, bits=10), worth=1))
-        about = {"scope": SCOPE, "task": TASK, "query": "hi", "model": "large"}
         reasons: list[str] = []
         store.log.append = lambda record: reasons.append(record.reason)  # type: ignore[method-assign]
         for ident in ("a", "b", "c"):
-            worker.handle({"do": "consider", "ident": ident, "waits": False, **about})
-            worker.handle(
-                {
-                    "do": "ended", "ident": ident, "answer": "yes", "input_tokens": 1,
-                    "output_tokens": 1, "decision": "forward", "reason": "", "time": 1.0,
-                    "path": "/v1/messages", "status": 200, "latencies": {}, **about,
-                }
-            )  # fmt: skip
+            worker.handle(ended(ident, "hi", "yes"))
+        worker.handle(ended("d", "hi", "yes", later=False, reason=BUSY))
         assert reasons == [
             "its task is new", "no stage has an answer", "cold start: 1 of 50 requests forwarded",
+            BUSY,
         ]  # fmt: skip
+
+
+# R14.3: what was forwarded whatever was thought of it is no audit, but it is learned from.
+def test_what_nobody_waited_for_is_learned_and_neither_served_nor_an_audit(tmp_path: Path) -> None:
+    settings = MindSettings(
+        models=False, bits=10, cold_start=5, conservative=10, minimum=20, audit_half=10
+    )
+    with Store(tmp_path / "home") as store:
+        keeper = Keeper(store, settings, worth=2)
+        for number, (query, answer) in enumerate(some_traffic(300)):
+            found = keeper.consider(str(number), SCOPE, TASK, query, "large", forwarded=True)
+            over_ = keeper.ended(str(number), answer)
+            if found is not None:
+                assert not found.thought.serve
+                assert not found.thought.audit
+                assert found.thought.propensity == 1.0
+                assert over_ is not None
+        (task,) = keeper.tasks()
+        assert (task["local"], task["audits"], task["state"]) == (0, 0, "serving")
+        assert found is not None
+        assert found.thought.reason == "nobody waited for the thought"
+
+
+# R14.3: who has waited already is not kept waiting for the transformers.
+@pytest.mark.parametrize(("waited", "hurry"), [(0.0, False), (0.1, True)])
+def test_a_question_that_has_waited_is_answered_in_a_hurry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waited: float, hurry: bool
+) -> None:
+    told = []
+    with Store(tmp_path / "home") as store:
+        keeper = Keeper(store, MindSettings(models=False, bits=10), worth=0)
+        monkeypatch.setattr(keeper, "consider", lambda *facts, **how: told.append(how))
+        about = {"ident": "a", "scope": SCOPE, "task": TASK, "query": "hi", "model": "large"}
+        asked = {"do": "consider", "asked": time.monotonic() - waited, **about}
+        Worker(store, keeper).handle(asked)
+    assert [how["hurry"] for how in told] == [hurry]

@@ -156,9 +156,10 @@ def test_a_worker_whose_proxy_was_killed_saves_and_ends_quietly(tmp_path: Path) 
             question = {
                 "do": "consider", "id": number, "ident": f"{number:032x}", "scope": "00112233",
                 "task": "44556677", "query": f"hi {number}", "model": "m",
+                "asked": time.monotonic(),
             }  # fmt: skip
             over = {
-                "do": "ended", "ident": f"{number:032x}", "time": time.time(),
+                "do": "ended", "later": False, "ident": f"{number:032x}", "time": time.time(),
                 "decision": "forward", "reason": "", "scope": "00112233", "task": "44556677",
                 "path": "/v1/messages", "model": "m", "status": 200, "latencies": {},
                 "input_tokens": 1, "output_tokens": 1, "query": f"hi {number}", "answer": "hello",

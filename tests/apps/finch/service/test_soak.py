@@ -13,7 +13,7 @@ import sqlite3
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.apps.finch.service.mixture import KEYS, NUMBER, Mixture, Remote, Sent, reply_to
-from tests.apps.finch.service.quick import Server, resident
+from tests.apps.finch.service.quick import COMMAND, QUICK, Server, resident
 
 from groundup.apps.finch.store import Home, Store, status
 
@@ -117,11 +117,13 @@ def said(sent: Sent, body: bytes) -> str:
     return "".join(d["delta"]["text"] for d in data if d["type"] == "content_block_delta")
 
 
-async def through(home: Path, log: Path, count: int, seconds: float, seed: int) -> Tally:
+async def through(
+    home: Path, log: Path, count: int, seconds: float, seed: int, command: Sequence[str] = QUICK
+) -> Tally:
     """All of it, with what has to hold whatever its length."""
     remote = Remote()
     async with remote.serving() as address:
-        with log.open("w") as file, Server(address, home, file, settings=SETTINGS) as server:
+        with log.open("w") as file, Server(address, home, file, command, SETTINGS) as server:
             await asyncio.to_thread(server.ready)
             tally = await soaked(server, remote, count, seconds, seed)
             deadline = time.monotonic() + 5
@@ -196,9 +198,10 @@ def test_mixed_traffic(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * LONG_SECONDS)
-def test_a_hundred_thousand_mixed_requests(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [QUICK, COMMAND], ids=["students", "transformers"])
+def test_a_hundred_thousand_mixed_requests(tmp_path: Path, command: Sequence[str]) -> None:
     home, log = tmp_path / "home", tmp_path / "log"
-    tally = asyncio.run(through(home, log, LONG, LONG_SECONDS, seed=2))
+    tally = asyncio.run(through(home, log, LONG, LONG_SECONDS, 2, command))
     check_log(home, tally)
     share = tally.local["label"] / tally.kinds["label"]
     assert share > 0.5, f"{share:.0%} of what may be answered here was"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..guard.guard import Guard
 from ..models.ensemble import Ensemble
 from ..models.presets import build
 from ..students.grams import clear, normalised
+from ..students.student import State
 from .combine import Combine, sureness
 from .settings import KINDS, MindSettings
 from .thought import Opinion, Thought
@@ -70,15 +71,16 @@ class Mind:
         self.agrees = agrees or same
         self._start()
 
-    def consider(self, query: str) -> Thought:
+    def consider(self, query: str, hurry: bool = False) -> Thought:
         """Say what would be answered and whether it is served; changes nothing but the draw.
 
         Args:
             query: the user's text.
+            hurry: whether the transformers are left out, which take most of the time.
         """
         opinions = tuple(student.suggest(query) for student in self._students)
         answer, score = self._combine.weigh(opinions)
-        if self.models is not None and score < SURE:
+        if self.models is not None and score < SURE and not hurry:
             more = self._ask(query, opinions)
             if more:
                 opinions += more
@@ -96,8 +98,8 @@ class Mind:
     def learn(self, thought: Thought, answer: str) -> bool | None:
         """Take in a forwarded request's answer: judge the thought first, then learn.
 
-        One that was to be served and was not, such as for a stop sequence or because nobody waited
-        for the thought, was not drawn by lot: it is learned from, but is no evidence of an error.
+        One that was to be served and was not, such as for a stop sequence, was not drawn by lot: it
+        is learned from, but is no evidence of an error.
 
         Args:
             thought: as `consider` gave it when the request came.
@@ -146,16 +148,26 @@ class Mind:
         """
         return self.models is not None and self.models.work(budget)
 
-    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """All of it, so that `from_state` goes on exactly."""
-        parts = {
-            "guard": self.guard.state(),
-            "combine": self._combine.state(),
-            "whole": self._whole.state(),
-        }
-        parts |= {f"student.{student.name}": student.state() for student in self._students}
+    def parts(self) -> Iterator[tuple[str, State]]:
+        """Its state part by part, each as it is when it is asked for.
+
+        To copy all takes tens of milliseconds, between two parts there is time for an answer.
+        """
+        yield "guard", self.guard.state()
+        yield "combine", self._combine.state()
+        yield "whole", self._whole.state()
+        for student in self._students:
+            yield f"student.{student.name}", student.state()
         if self.models is not None:
-            parts["models"] = self.models.state()
+            yield "models", self.models.state()
+
+    def state(self, parts: Mapping[str, State] | None = None) -> State:
+        """All of it, so that `from_state` goes on exactly.
+
+        Args:
+            parts: of `parts`; as they are now if None.
+        """
+        parts = dict(self.parts()) if parts is None else parts
         arrays = {
             f"{part}.{name}": array
             for part, (some, _) in parts.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..opinion import Opinion
 
@@ -38,3 +38,15 @@ class Thought:
     audit: bool
     propensity: float
     reason: str
+
+    def unserved(self) -> Thought:
+        """The same thought of a request that was sent upstream whatever would be thought of it.
+
+        Example:
+            >>> thought = Thought("hi", (), "hello", 0.9, True, False, 0.1, "score 0.9 from 0.8")
+            >>> thought.unserved().propensity, thought.unserved().reason
+            (1.0, 'nobody waited for the thought')
+        """
+        good = self.serve or self.audit
+        reason = "nobody waited for the thought" if good else self.reason
+        return replace(self, serve=False, audit=False, propensity=1.0, reason=reason)

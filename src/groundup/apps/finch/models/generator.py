@@ -24,6 +24,9 @@ from .reading import BLANK, packed, rounded
 from .replay import Example
 from .tokenizer import END, TrafficTokenizer
 
+LEAST = 0.01
+"""Probability of an answer that is still worth being written to its end."""
+
 
 def answer_loss(
     net: Decoder, tokens: Tensor, features: Tensor, shown: Tensor, wanted: Tensor, weight: Tensor
@@ -87,8 +90,8 @@ class Generator(Learner[Decoder]):
         """What it would answer, and the probability that it gives to exactly that.
 
         Returns:
-            (answer, score); (None, 0) if the query is too long, or the answer does not end or is no
-            text.
+            (answer, score); (None, 0) if the query is too long, or the answer does not end, is no
+            text, or is less probable than `LEAST`.
         """
         reading = self.reader.read(query)
         if reading is None:
@@ -138,7 +141,10 @@ class _Writer:
     def write(
         self, tokens: NDArray[np.int64], features: NDArray[np.int64]
     ) -> tuple[list[int] | None, float]:
-        """The tokens of the answer and the logarithm of their probability; None if it goes on."""
+        """The tokens of the answer and the logarithm of their probability; None if it goes on.
+
+        What nobody would serve is not written to its end.
+        """
         query = tensor(tokens)
         value, token = self._begin(query, tensor(features))
         ids: list[int] = []
@@ -148,7 +154,7 @@ class _Writer:
             found = int(token.item())
             if found == END:
                 return ids, surprise
-            if len(ids) == self.most:
+            if len(ids) == self.most or surprise < math.log(LEAST):
                 return None, surprise
             ids.append(found)
             value, token = self._step(query, tensor([[found]], dtype=int64))

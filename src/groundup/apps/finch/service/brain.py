@@ -7,6 +7,7 @@ import contextlib
 import json
 import multiprocessing
 import socket
+import time
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any
@@ -26,10 +27,6 @@ MOST_UNSENT = 16 << 20
 """Bytes that wait for the process; beyond that nothing more is asked or learned for now."""
 LONGEST = 64 << 20
 """Bytes of a reply."""
-MOST_OPEN = 50
-"""Questions that wait for an answer, while the process is slow; of others it is not told."""
-MOST_UNAWAITED = 1000
-"""The same, while it is not slow, of questions for whose answer no request waits."""
 MOST_HOPELESS = 10_000
 """Tasks of which it is remembered that nothing of them can be served yet."""
 PATIENCE = 0.05
@@ -60,6 +57,7 @@ class Brain:
         self._numbers = count(1)
         self._open: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._audits: dict[str, bool] = {}  # of requests that are not over
+        self._later: set[str] = set()  # requests of which is thought when they are over
         self._hopeless: set[tuple[str, str]] = set()  # scopes and tasks
         self._slow = False
         self._closing = False
@@ -104,23 +102,23 @@ class Brain:
     async def consider(self, call: Call, scope: str) -> Verdict:
         """As `groundup.apps.finch.proxy.brain.Brain` says.
 
-        While the process is slow nobody waits for it, nor while nothing of the task can be served:
-        it is asked all the same, so that it can learn from the answer.
+        While nothing of the task can be served nobody waits, nor while the process is slow: it is
+        asked when the request is over, so that it can learn from the answer.
         """
         ident, key = new_ident(), (scope, call.task)
         if not self.alive:
             return Verdict(ident, False, reason="nobody is there to be asked")
-        message = {
-            "do": "consider", "ident": ident, "scope": scope, "task": call.task,
-            "query": call.query, "model": call.model, "waits": key not in self._hopeless,
-        }  # fmt: skip
-        if self._slow or not message["waits"]:
-            busy = len(self._open) >= (MOST_OPEN if self._slow else MOST_UNAWAITED)
-            if not busy:
-                self._think(message, key)
+        if self._slow or key in self._hopeless:
+            self._later.add(ident)
             # Of a task without hope the process itself knows the reason.
-            return Verdict(ident, False, reason=BUSY if busy or self._slow else "")
-        asked = self._think(message, key)
+            return Verdict(ident, False, reason="" if key in self._hopeless else BUSY)
+        asked = self._think(
+            {
+                "do": "consider", "ident": ident, "scope": scope, "task": call.task,
+                "query": call.query, "model": call.model, "asked": time.monotonic(),
+            },
+            key,
+        )  # fmt: skip
         try:
             await asyncio.wait((asked,), timeout=PATIENCE)
         except asyncio.CancelledError:  # the client has gone
@@ -144,11 +142,14 @@ class Brain:
             decision = "pass"
         else:
             decision = "audit" if self._audits.get(verdict.ident) else "forward"
+        later = verdict.ident in self._later
         self._audits.pop(verdict.ident, None)
+        self._later.discard(verdict.ident)
         self._told(exchange, decision)
         self._send(
             {
                 "do": "ended",
+                "later": later,
                 "ident": verdict.ident,
                 "time": exchange.began,
                 "decision": decision,
@@ -198,11 +199,8 @@ class Brain:
             reply = asked.result()
             if ident in self._audits:
                 self._audits[ident] = reply.get("audit", False)
-            hopeless = reply.get("hopeless")  # what was not thought of says nothing
-            if hopeless and len(self._hopeless) < MOST_HOPELESS:
+            if reply.get("hopeless") and len(self._hopeless) < MOST_HOPELESS:
                 self._hopeless.add(key)
-            elif hopeless is False:
-                self._hopeless.discard(key)
 
         asked = self._ask(message)
         asked.add_done_callback(heard)
@@ -231,6 +229,9 @@ class Brain:
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
                 reply = json.loads(line)
+                if "hopeful" in reply:
+                    self._hopeless.discard((reply["hopeful"][0], reply["hopeful"][1]))
+                    continue
                 future = self._open.pop(reply["id"])
                 if not future.done():
                     future.set_result(reply)

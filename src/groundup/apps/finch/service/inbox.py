@@ -1,7 +1,8 @@
 """The worker's end of the line to the proxy: questions are taken first, what became of them later.
 
 A client waits for the answer to a question; nobody waits for what is learned. Each kind keeps its
-own order, so a question still comes before the news of what became of its request.
+own order, so a question still comes before the news of what became of its request. Questions cannot
+keep what is learned from its turn for long: of a worker that is slow no more are asked.
 """
 
 from __future__ import annotations
@@ -10,11 +11,8 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Mapping
-from itertools import count
 from typing import Any, cast
 
-MOST_LATER = 50
-"""News that wait while questions are taken; beyond that, what came first is taken first."""
 MOST_WAITING = 16 << 20
 """Bytes that wait before reading stops."""
 
@@ -27,7 +25,7 @@ class Inbox(asyncio.Protocol):
     Example:
         >>> async def show():
         ...     inbox = Inbox()
-        ...     inbox.data_received(b'{"do": "ended"}\n{"do": "consider"}\n{"do"')
+        ...     inbox.data_received(b'{"do": "ended"}\n{"do": "consider", "id": 1}\n{"do"')
         ...     inbox.eof_received()
         ...     return [message["do"] async for message in inbox]
         >>> asyncio.run(show())
@@ -37,14 +35,12 @@ class Inbox(asyncio.Protocol):
     _transport: asyncio.Transport | None = None
 
     def __init__(self) -> None:
-        self._numbers = count()
-        # Each with its number, and how many bytes it has.
-        self._questions: deque[tuple[int, int, Message]] = deque()
-        self._later: deque[tuple[int, int, Message]] = deque()
+        self._questions: deque[tuple[int, Message]] = deque()  # each with how many bytes it has
+        self._news: deque[tuple[int, Message]] = deque()
         self._start: list[bytes] = []  # of a line that has not ended
         self._waiting = 0
         self._paused = self._ended = False
-        self._news = asyncio.Event()
+        self._came = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The line is there."""
@@ -64,7 +60,7 @@ class Inbox(asyncio.Protocol):
     def eof_received(self) -> None:
         """The proxy has gone."""
         self._ended = True
-        self._news.set()
+        self._came.set()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The proxy has gone."""
@@ -89,28 +85,26 @@ class Inbox(asyncio.Protocol):
             # In its first turn the loop sees what has come meanwhile, before the second it is here.
             for _ in range(2):
                 await asyncio.sleep(0)
-        while not (self._questions or self._later):
+        while not (self._questions or self._news):
             if self._ended:
                 raise StopAsyncIteration
-            self._news.clear()
-            await self._news.wait()
-        _, size, message = self._kind().popleft()
+            self._came.clear()
+            await self._came.wait()
+        size, message = (self._questions or self._news).popleft()
         self._waiting -= size
         if self._paused and self._transport is not None and self._waiting <= MOST_WAITING // 2:
             self._paused = False
             self._transport.resume_reading()
         return message
 
+    @property
+    def behind(self) -> int:
+        """Messages whose reply nobody waits for, that were not taken yet."""
+        return len(self._news)
+
     def _put(self, line: bytes) -> None:
         message = json.loads(line)
-        kind = self._questions if message["do"] == "consider" else self._later
-        kind.append((next(self._numbers), len(line), message))
+        kind = self._questions if "id" in message else self._news
+        kind.append((len(line), message))
         self._waiting += len(line)
-        self._news.set()
-
-    def _kind(self) -> deque[tuple[int, int, Message]]:
-        """Of which kind the next message is."""
-        if not (self._questions and self._later):
-            return self._questions or self._later
-        crowded = len(self._later) > MOST_LATER
-        return self._later if crowded and self._later[0] < self._questions[0] else self._questions
+        self._came.set()

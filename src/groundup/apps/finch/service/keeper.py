@@ -6,11 +6,12 @@ worth it; the minds that were asked longest ago are saved and put away when too 
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..mind.mind import Mind
 from ..mind.settings import MindSettings
 from ..mind.thought import Thought
 from ..store.store import Store
+from ..students.student import State
 
 MOST_OPEN = 10_000
 """Thoughts whose answer has not come."""
@@ -29,6 +31,7 @@ SAVING = 0.02
 """Share of the time that writing a mind may take; a slow disk is written less often."""
 
 Key = tuple[str, str]
+Write = Callable[[], None]
 
 
 def as_good(local: str, remote: str) -> bool:
@@ -176,7 +179,15 @@ class Keeper:
         """What the disk says, while it refuses."""
 
     def consider(
-        self, ident: str, scope: str, task: str, query: str, model: str = ""
+        self,
+        ident: str,
+        scope: str,
+        task: str,
+        query: str,
+        model: str = "",
+        *,
+        forwarded: bool = False,
+        hurry: bool = False,
     ) -> Considered | None:
         """What is thought of a request; None while its task has no mind.
 
@@ -186,12 +197,16 @@ class Keeper:
             task: of the request.
             query: the user's text.
             model: that is asked for, to be shown.
+            forwarded: whether it was sent upstream before anybody thought of it.
+            hurry: whether there is no time for the transformers.
         """
         key = scope, task
         held = self._hold(key)
         if held is None:
             return None
-        thought = held.mind.consider(query)
+        thought = held.mind.consider(query, hurry)
+        if forwarded:
+            thought = thought.unserved()
         held.counts.model = model
         held.counts.requests += 1
         self._open[ident] = key, thought
@@ -264,9 +279,7 @@ class Keeper:
             return None
         held.counts.model = model
         held.changed = True
-        thought = held.mind.consider(query)
-        sent = replace(thought, serve=False, audit=False, propensity=1.0)
-        return held.mind.learn(sent, answer)
+        return held.mind.learn(held.mind.consider(query).unserved(), answer)
 
     @property
     def waiting(self) -> int:
@@ -291,18 +304,23 @@ class Keeper:
         """Save all minds that have learned since they were saved."""
         for key, held in self._held.items():
             if held.changed:
-                self._saving(key, held)()
+                self._save(key, held)
 
-    def due(self) -> Callable[[], None] | None:
-        """What writes a mind that has learned and whose time has come; may run in any thread.
+    def due(self) -> Generator[Write | None, None, None]:
+        """Copy a mind that has learned and whose time has come, part by part.
 
-        Only one, so that no question waits long while its state is copied.
+        No question waits long meanwhile: at each step one part is copied, and others may come
+        between two of them, but no `work`.
+
+        Yields:
+            None after each part; in the end what writes the copy, in any thread. Nothing if no mind
+            is due.
         """
         for key, held in self._held.items():
             rest = max(self._every, held.took / SAVING)
             if held.changed and self._clock() - held.saved >= rest:
-                return self._saving(key, held)
-        return None
+                yield from self._copied(key, held)
+                return
 
     def tasks(self) -> Iterator[dict[str, Any]]:
         """What there is to show of each mind that is held, the last one asked first."""
@@ -346,7 +364,8 @@ class Keeper:
                 away = next(one for one in self._held if one != self._working)
                 put = self._held.pop(away)
             if put.changed:
-                self._saving(away, put)()
+                self._save(away, put)
+            gc.unfreeze()  # the next search for garbage may look at what it was made of
         return held
 
     def _count(self, key: Key) -> int:
@@ -355,11 +374,25 @@ class Keeper:
             self._seen.popitem(last=False)
         return self._seen[key]
 
-    def _saving(self, key: Key, held: _Held) -> Callable[[], None]:
-        held.saved, held.changed = self._clock(), False
-        arrays, facts = held.mind.state()
-        content = {"mind": facts, "counts": asdict(held.counts)}
+    def _save(self, key: Key, held: _Held) -> None:
+        for write in self._copied(key, held):
+            if write is not None:
+                write()
+
+    def _copied(self, key: Key, held: _Held) -> Generator[Write | None, None, None]:
         number = self._newest[key] = next(self._states)
+        held.saved, held.changed = self._clock(), False
+        parts: dict[str, State] = {}
+        whole = False
+        try:
+            for name, part in held.mind.parts():
+                parts[name] = part
+                yield None
+            whole = True
+        finally:
+            held.changed = held.changed or not whole
+        arrays, facts = held.mind.state(parts)
+        content = {"mind": facts, "counts": asdict(held.counts)}
 
         def write() -> None:
             with self._disk:
@@ -375,7 +408,7 @@ class Keeper:
                 else:
                     self.trouble = ""
 
-        return write
+        yield write
 
     def _make_room(self) -> None:
         saved = sorted(self._store.minds, key=lambda one: one.time)

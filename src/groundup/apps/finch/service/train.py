@@ -112,6 +112,7 @@ def work_off(keeper: Keeper) -> Iterator[int]:
         []
     """
     while keeper.work(SLICE):
-        if (write := keeper.due()) is not None:
-            write()
+        for write in keeper.due():
+            if write is not None:
+                write()
         yield keeper.waiting

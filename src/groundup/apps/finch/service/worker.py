@@ -1,8 +1,10 @@
 """The process beside the proxy: it answers first, and learns in what time is left.
 
 One thread answers the messages of the proxy; another one lets the models learn in slices, after
-each of which it rests, by the share of a core that it may use. Learning is native code for the most
-part, so that a question hardly waits for it. A mind is saved between two slices.
+each of which it rests, by the share of a core that it may use. It steps back behind all others on
+the machine: what computes for long lets those who wake up for a moment wait, by milliseconds at
+each step of a request. Learning is native code for the most part, so that it seldom keeps the
+interpreter from a question. A mind is saved between two slices.
 
 Messages are JSON, a line each, over a pair of sockets.
 """
@@ -23,13 +25,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ....engine.compiler.native.threads import set_num_threads
 from ..errors import FinchError
 from ..mind.settings import MindSettings
 from ..proxy.memory import settled
 from ..store.record import Record
 from ..store.store import Store
 from .inbox import Inbox
-from .keeper import MOST_OPEN, Keeper
+from .keeper import MOST_OPEN, Considered, Keeper, Write
 
 SLICE = 0.004
 """Seconds of learning between two looks for messages."""
@@ -37,8 +40,16 @@ TURN = 0.002
 """Seconds between two looks whether it is one's turn."""
 SWITCH = 0.0005
 """Seconds for which one thread may keep the other from running."""
+MOST_BEHIND = 1000
+"""Requests that are over and have not been learned from yet; beyond that they are only noted."""
 NEW = "its task is new"
+BEHIND = "the local models are behind with learning"
 """Why nothing is thought of a request."""
+NICE = 10
+"""How far learning steps back behind all else that the machine computes. By 19, the most, it would
+hold the interpreter for tens of milliseconds while others have the processor."""
+HURRY = 0.004
+"""Seconds that a question may have waited; after more it is answered without transformers."""
 REST = 0.25
 """Seconds between two looks for what has to be saved, when there is nothing to learn."""
 
@@ -86,7 +97,7 @@ class Worker:
             case "consider":
                 return self._consider(message)
             case "ended":
-                self._ended(message)
+                return self._ended(message)
             case "status":
                 return self.status()
             case "learning":
@@ -129,6 +140,8 @@ class Worker:
         async for message in inbox:
             if message["do"] == "stop":
                 break
+            if inbox.behind > MOST_BEHIND and message.get("later"):
+                message |= {"later": False, "reason": message["reason"] or BEHIND}
             try:
                 reply = self.handle(message)
             except Exception as error:
@@ -136,9 +149,11 @@ class Worker:
                 reply = {"serve": False, "reason": "the local models failed"}
                 reply = reply if "id" in message else None
             if reply is not None:
-                inbox.reply({"id": message["id"], **reply})
+                inbox.reply({"id": message["id"], **reply} if "id" in message else reply)
 
     def _learn(self) -> None:
+        if sys.platform == "linux":  # elsewhere it would be the whole process, the answers too
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while not self._ending.is_set():
             if self._halt.is_set():
                 self._ending.wait(TURN)
@@ -159,10 +174,13 @@ class Worker:
             self._halt.set()
             while not self._turn.acquire(blocking=False):
                 await asyncio.sleep(TURN)
+            write: Write | None = None
             try:
-                write = self._keeper.due()
+                with contextlib.closing(self._keeper.due()) as steps:
+                    for write in steps:
+                        if write is None:
+                            await asyncio.sleep(TURN)
             except Exception as error:
-                write = None
                 self._fail("saving", error)
             finally:
                 self._turn.release()
@@ -177,27 +195,33 @@ class Worker:
         self._failed = f"{doing} failed: {type(error).__name__}{place}"
 
     def _consider(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        began = time.perf_counter()
-        found = self._keeper.consider(
-            message["ident"], message["scope"], message["task"], message["query"], message["model"]
-        )
+        found = self._think(message, hurry=time.monotonic() - message["asked"] > HURRY)
         if found is None:
             return {"serve": False, "reason": NEW, "hopeless": True}
-        self._stages.append(("thought", time.perf_counter() - began))
         thought = found.thought
-        served = thought.serve or thought.audit  # what is audited would be served
         return {
             "serve": thought.serve,
             "text": thought.answer if thought.serve else "",
             "reason": thought.reason,
             "audit": thought.audit,
-            # For whom nobody waits there is no hope until a thought would be served.
-            "hopeless": not served and not (message.get("waits", True) and found.serving),
+            "hopeless": not found.serving,
             "input_tokens": found.input_tokens,
             "output_tokens": found.output_tokens,
         }
 
-    def _ended(self, message: Mapping[str, Any]) -> None:
+    def _think(
+        self, message: Mapping[str, Any], *, forwarded: bool = False, hurry: bool = False
+    ) -> Considered | None:
+        began = time.perf_counter()
+        asked = [message[name] for name in ("ident", "scope", "task", "query", "model")]
+        found = self._keeper.consider(*asked, forwarded=forwarded, hurry=hurry)
+        if found is not None:
+            self._stages.append(("thought", time.perf_counter() - began))
+        return found
+
+    def _ended(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Learn from what became of a request; news if its task is no longer without hope."""
+        found = self._think(message, forwarded=True) if message["later"] else None
         answer = message["answer"] if self.learning else None
         tokens = {name: message[name] for name in ("input_tokens", "output_tokens")}
         over = self._keeper.ended(
@@ -229,6 +253,9 @@ class Worker:
                 **tokens,
             )
         )
+        if found is None or not found.serving:
+            return None
+        return {"hopeful": [message["scope"], message["task"]]}
 
 
 def main(ours: socket.socket, options: Mapping[str, Any]) -> None:
@@ -243,6 +270,7 @@ def main(ours: socket.socket, options: Mapping[str, Any]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH)
+    set_num_threads(1)  # others would step back for nobody, and wait for each other by turning
     with ours:
         try:
             with Store(options["home"], pid=os.getppid(), **options["store"]) as store:
