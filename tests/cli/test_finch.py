@@ -53,7 +53,7 @@ def run(*words: str) -> Result:
         (["evaluate", "--log", "empty"], 1, "empty is empty"),
         (["evaluate", "--requests", "0"], 2, "expected a whole number of at least 1"),
         (["evaluate", "--log", "wrong", "--methods", "x"], 1, "wrong, line 1"),
-        (["train", "none"], 1, "none: "),
+        (["train", "none"], 1, "groundup: none: No such file or directory\n"),
         (["train", "wrong"], 1, 'wrong, line 1: \'{"query": 1}\', expected {"request"'),
         (["train", "empty"], 0, "0 requests learned"),
         (["train", "empty", "--delta", "7"], 2, "delta is 7.0 (the flag --delta)"),

@@ -72,7 +72,7 @@ def test_nothing_of_one_scope_or_task_is_known_in_another(store: Store) -> None:
 
 
 def test_a_mind_that_was_put_away_goes_on_where_it_was(store: Store) -> None:
-    keeper = Keeper(store, QUICK, worth=0, held=1)
+    keeper = Keeper(store, QUICK, worth=0, held=1, idle=0)
     taught(keeper, 800)
     [before] = keeper.tasks()
     assert asked(keeper, 1, "8899aabb") is not None
@@ -174,7 +174,7 @@ def test_what_is_copied_in_parts_is_whole_or_is_copied_again(store: Store) -> No
 
 def test_a_copy_of_an_older_state_is_not_written_over_a_newer_one(store: Store) -> None:
     now = [0.0]
-    keeper = Keeper(store, QUICK, worth=0, every=10, held=1, clock=lambda: now[0])
+    keeper = Keeper(store, QUICK, worth=0, every=10, held=1, idle=0, clock=lambda: now[0])
     taught(keeper, 300)
     now[0] = 11
     *_, late = keeper.due()
@@ -190,7 +190,7 @@ def test_a_copy_of_an_older_state_is_not_written_over_a_newer_one(store: Store) 
 def test_a_mind_that_learns_just_now_is_not_put_away(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = Keeper(store, QUICK, worth=0, held=2)
+    keeper = Keeper(store, QUICK, worth=0, held=2, idle=0)
     for task in ("aaaaaaaa", "bbbbbbbb"):
         keeper.teach(SCOPE, task, "hi", "hello")
     seen = []
@@ -209,8 +209,41 @@ def test_a_mind_that_learns_just_now_is_not_put_away(
     assert {one.task for one in store.minds} == {"aaaaaaaa"}
 
 
+# R14.5: tasks do not push each other out of memory at each request.
+def test_a_task_makes_room_only_when_it_rests(store: Store) -> None:
+    now = [0.0]
+    keeper = Keeper(store, QUICK, worth=0, held=2, idle=60, clock=lambda: now[0])
+    for task in ("aaaaaaaa", "bbbbbbbb"):
+        keeper.teach(SCOPE, task, "hi", "hello")
+    now[0] = 50
+    assert asked(keeper, 1, "bbbbbbbb") is not None
+    assert asked(keeper, 1, "cccccccc") is None
+    assert "room" in keeper.absent
+    now[0] = 61
+    assert asked(keeper, 1, "cccccccc") is not None
+    assert [one["task"] for one in keeper.tasks()] == ["cccccccc", "bbbbbbbb"]
+    assert asked(keeper, 1, "aaaaaaaa") is None, "it is on the disk and waits"
+    now[0] = 130
+    found = asked(keeper, 1, "aaaaaaaa")
+    assert found is not None
+    assert found.thought.opinions, "it is back from the disk"
+
+
+def test_a_task_that_comes_seldom_pushes_nobody_out(store: Store) -> None:
+    now = [0.0]
+    keeper = Keeper(store, QUICK, worth=3, held=1, idle=10, clock=lambda: now[0])
+    for _ in range(4):
+        keeper.teach(SCOPE, TASK, "hi", "hello")
+    now[0] = 20
+    for _ in range(3):
+        assert asked(keeper, 1, "cccccccc") is None
+        assert "new" in keeper.absent
+        assert [one["task"] for one in keeper.tasks()] == [TASK]
+    assert asked(keeper, 1, "cccccccc") is not None
+
+
 def test_of_too_many_tasks_the_oldest_is_forgotten(store: Store) -> None:
-    keeper = Keeper(store, QUICK, worth=0, held=2, most=3)
+    keeper = Keeper(store, QUICK, worth=0, held=2, most=3, idle=0)
     names = [f"{n:08x}" for n in range(6)]
     for name in names:
         taught(keeper, 3, name)

@@ -61,7 +61,8 @@ def refusal(scope: Scope, limits: Limits, hosts: Container[str] | None) -> Refus
     pairs: list[tuple[bytes, bytes]] = scope["headers"]
     names = [value for name, value in pairs if name == b"host"]
     if hosts is not None and (len(names) != 1 or names[0].decode("latin-1") not in hosts):
-        return 421, "the Host header is not a name of this proxy; use the address that it printed"
+        words = "use the address that it printed, or start it with --allow-host and this name"
+        return 421, f"the Host header is not a name of this proxy; {words}"
     if sum(len(name) + len(value) for name, value in pairs) > limits.headers:
         return 431, f"headers of more than {limits.headers:,} bytes; send fewer"
     lengths = {value for name, value in pairs if name == b"content-length"}

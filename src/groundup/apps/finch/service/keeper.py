@@ -1,7 +1,8 @@
 """The minds of all tasks in one process: who is asked, who learns, what is saved when.
 
 A task has a mind of its own in each scope. It gets one when the task has come often enough to be
-worth it; the minds that were asked longest ago are saved and put away when too many are held.
+worth it. When as many are held as there is room for, one that was not asked for a while is saved
+and put away; if all are at work, further tasks are forwarded.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ MOST_OPEN = 10_000
 """Thoughts whose answer has not come."""
 MOST_SEEN = 10_000
 """Tasks that are counted before they have a mind."""
+NEW = "its task is new"
+CROWDED = "as many tasks as there is room for are at work"
 SAVING = 0.02
 """Share of the time that writing a mind may take; a slow disk is written less often."""
 
@@ -88,6 +91,7 @@ class _Held:
     changed: bool = False
     saved: float = 0.0
     took: float = 0.0
+    asked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,8 @@ class Keeper:
         settings: of each mind.
         seed: from which the seed of each is made.
         held: minds in memory at most.
+        idle: seconds since it was asked after which a mind makes room for another one. To put one
+            away and fetch another takes a second, in which no question is answered.
         most: tasks that are kept on the disk; the one that was saved longest ago goes.
         worth: how often a task must have come before it gets a mind.
         every: seconds between two savings of a mind that has learned; more if they take long.
@@ -160,6 +166,7 @@ class Keeper:
         *,
         seed: int = 0,
         held: int = 8,
+        idle: float = 60.0,
         most: int = 100,
         worth: int = 5,
         every: float = 10.0,
@@ -167,7 +174,7 @@ class Keeper:
     ) -> None:
         self._store, self._settings, self._seed = store, settings, seed
         self._limit, self._most, self._worth = min(held, most), most, worth
-        self._every, self._clock = every, clock
+        self._every, self._idle, self._clock = every, idle, clock
         self._held: OrderedDict[Key, _Held] = OrderedDict()
         self._seen: OrderedDict[Key, int] = OrderedDict()
         self._open: OrderedDict[str, tuple[Key, Thought]] = OrderedDict()
@@ -177,6 +184,8 @@ class Keeper:
         self._newest: dict[Key, int] = {}
         self.trouble = ""
         """What the disk says, while it refuses."""
+        self.absent = NEW
+        """Why the task that was asked last has no mind, if it has none."""
 
     def consider(
         self,
@@ -344,29 +353,51 @@ class Keeper:
             }
 
     def _hold(self, key: Key) -> _Held | None:
-        if (held := self._held.get(key)) is not None:
-            self._held.move_to_end(key)
-            return held
+        if key not in self._held:
+            if len(self._held) >= self._limit and self._leaving() is None:
+                self.absent = CROWDED
+                return None
+            held = self._new(key)
+            if held is None:
+                self.absent = NEW
+                return None
+            self._put_away()
+            self._held[key] = held
+        held = self._held[key]
+        self._held.move_to_end(key)
+        held.asked = self._clock()
+        return held
+
+    def _new(self, key: Key) -> _Held | None:
+        """The mind of a task that is not held, from the disk or a new one."""
         saved = None if key in self._seen else self._store.minds.load(*key)
         if saved is not None:
             content = saved.content
             mind = Mind.from_state(dict(saved.arrays), content["mind"], self._settings, as_good)
-            held = _Held(mind, Counts(**content["counts"]), saved=self._clock())
-        elif self._count(key) > self._worth:
-            seed = self._seed ^ int(key[1][:8], 16)
-            held = _Held(Mind(self._settings, seed, as_good), Counts(), saved=self._clock())
-        else:
+            return _Held(mind, Counts(**content["counts"]), saved=self._clock())
+        if self._count(key) <= self._worth:
             return None
-        self._seen.pop(key, None)
-        self._held[key] = held
-        while len(self._held) > self._limit:
+        del self._seen[key]
+        mind = Mind(self._settings, self._seed ^ int(key[1][:8], 16), as_good)
+        return _Held(mind, Counts(), saved=self._clock())
+
+    def _leaving(self) -> Key | None:
+        """Who would make room: the one asked longest ago, if it is long and it is not at work."""
+        key = next((one for one in self._held if one != self._working), None)
+        if key is None or self._clock() - self._held[key].asked < self._idle:
+            return None
+        return key
+
+    def _put_away(self) -> None:
+        while len(self._held) >= self._limit:
             with self._turns:  # one that learns just now stays
-                away = next(one for one in self._held if one != self._working)
-                put = self._held.pop(away)
-            if put.changed:
-                self._save(away, put)
+                key = self._leaving()
+                if key is None:
+                    return
+                held = self._held.pop(key)
+            if held.changed:
+                self._save(key, held)
             gc.unfreeze()  # the next search for garbage may look at what it was made of
-        return held
 
     def _count(self, key: Key) -> int:
         self._seen[key] = self._seen.pop(key, 0) + 1

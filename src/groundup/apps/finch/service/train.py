@@ -82,8 +82,10 @@ def teach(keeper: Keeper, scope: str, log: Path) -> Iterator[Taught]:
                 else:
                     taught.passed += 1
                 yield taught
-    except (OSError, UnicodeDecodeError) as error:
-        raise FinchError(f"{log}: {error}") from None
+    except OSError as error:
+        raise FinchError(f"{log}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise FinchError(f"{log}: {error}; expected UTF-8") from None
 
 
 def _entry(line: str, place: str) -> tuple[dict[str, Any], str]:

@@ -42,7 +42,8 @@ SWITCH = 0.0005
 """Seconds for which one thread may keep the other from running."""
 MOST_BEHIND = 1000
 """Requests that are over and have not been learned from yet; beyond that they are only noted."""
-NEW = "its task is new"
+MANY_BEHIND = 50
+"""The same; beyond that they are learned from without asking the transformers before."""
 BEHIND = "the local models are behind with learning"
 """Why nothing is thought of a request."""
 NICE = 10
@@ -140,8 +141,10 @@ class Worker:
         async for message in inbox:
             if message["do"] == "stop":
                 break
-            if inbox.behind > MOST_BEHIND and message.get("later"):
-                message |= {"later": False, "reason": message["reason"] or BEHIND}
+            if message.get("later"):
+                message["hurry"] = inbox.behind > MANY_BEHIND
+                if inbox.behind > MOST_BEHIND:
+                    message |= {"later": False, "reason": message["reason"] or BEHIND}
             try:
                 reply = self.handle(message)
             except Exception as error:
@@ -197,7 +200,7 @@ class Worker:
     def _consider(self, message: Mapping[str, Any]) -> dict[str, Any]:
         found = self._think(message, hurry=time.monotonic() - message["asked"] > HURRY)
         if found is None:
-            return {"serve": False, "reason": NEW, "hopeless": True}
+            return {"serve": False, "reason": self._keeper.absent, "hopeless": True}
         thought = found.thought
         return {
             "serve": thought.serve,
@@ -221,7 +224,9 @@ class Worker:
 
     def _ended(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
         """Learn from what became of a request; news if its task is no longer without hope."""
-        found = self._think(message, forwarded=True) if message["later"] else None
+        found = None
+        if message["later"]:
+            found = self._think(message, forwarded=True, hurry=message.get("hurry", False))
         answer = message["answer"] if self.learning else None
         tokens = {name: message[name] for name in ("input_tokens", "output_tokens")}
         over = self._keeper.ended(
@@ -236,7 +241,8 @@ class Worker:
                 ident=message["ident"],
                 time=message["time"],
                 decision=message["decision"],
-                reason=message["reason"] or (NEW if thought is None else thought.reason),
+                reason=message["reason"]
+                or (self._keeper.absent if over is None else over.thought.reason),
                 scope=message["scope"],
                 namespace=self._namespace,
                 task=message["task"],
