@@ -198,8 +198,16 @@ def test_mixed_traffic(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * LONG_SECONDS)
-@pytest.mark.parametrize("command", [QUICK, COMMAND], ids=["students", "transformers"])
-def test_a_hundred_thousand_mixed_requests(tmp_path: Path, command: Sequence[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "worker"),
+    [
+        pytest.param(QUICK, 12 * MB, id="students"),
+        pytest.param(COMMAND, 40 * MB, id="transformers"),
+    ],
+)
+def test_a_hundred_thousand_mixed_requests(
+    tmp_path: Path, command: Sequence[str], worker: int
+) -> None:
     home, log = tmp_path / "home", tmp_path / "log"
     tally = asyncio.run(through(home, log, LONG, LONG_SECONDS, 2, command))
     check_log(home, tally)
@@ -207,6 +215,7 @@ def test_a_hundred_thousand_mixed_requests(tmp_path: Path, command: Sequence[str
     assert share > 0.5, f"{share:.0%} of what may be answered here was"
     assert tally.wrong <= DELTA * tally.local.total()
     assert list(planted(home, log)) == []
-    for name, which in zip(("server", "worker"), zip(*tally.memory, strict=True), strict=True):
-        more = growth(list(which), 0.5)  # by then the caches are full
-        assert more < 4 * MB, f"the {name} grew by {more / MB:.1f} MB: {which}"
+    server, mind = zip(*tally.memory, strict=True)
+    assert growth(list(server), 0.5) < 4 * MB, f"the server grew: {server}"
+    # What eight tasks may keep of their queries is not full by then.
+    assert growth(list(mind), 0.5) < worker, f"the process that learns grew: {mind}"

@@ -24,6 +24,9 @@ from .passage import Passage
 from .refusals import OwnNames, refusal
 from .upstream import Upstream
 
+SELDOM = 30.0
+"""Seconds between two searches for garbage among all objects: connections leave some behind."""
+
 
 def create_app(
     upstream: str,
@@ -76,7 +79,7 @@ def create_app(
     async def life(app: Starlette) -> AsyncIterator[None]:
         async with nullcontext() if lifespan is None else lifespan(app):
             try:
-                with settled():
+                with settled(SELDOM):
                     yield
             finally:
                 await remote.close()

@@ -11,20 +11,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SELDOM = 600.0
-"""Seconds after which all objects are looked at again."""
-
 
 @contextmanager
-def settled() -> Iterator[None]:
+def settled(seldom: float) -> Iterator[None]:
     """Within it garbage is looked for among the objects that came since the last full search.
 
-    What has become garbage since it was passed over stays until all is looked at again, which is
-    done seldom.
+    Args:
+        seldom: seconds after which all objects are looked at again. What has become garbage since
+            it was passed over stays until then.
 
     Example:
         >>> before = gc.get_freeze_count()
-        >>> with settled():
+        >>> with settled(600.0):
         ...     gc.get_freeze_count() > before
         True
     """
@@ -36,7 +34,7 @@ def settled() -> Iterator[None]:
             return
         if phase == "stop":
             gc.freeze()
-        elif time.monotonic() - whole >= SELDOM:
+        elif time.monotonic() - whole >= seldom:
             whole = time.monotonic()
             gc.unfreeze()
 

@@ -46,6 +46,8 @@ MANY_BEHIND = 50
 """The same; beyond that they are learned from without asking the transformers before."""
 BEHIND = "the local models are behind with learning"
 """Why nothing is thought of a request."""
+SELDOM = 600.0
+"""Seconds between two searches for garbage among all objects, which take a quarter of one."""
 NICE = 10
 """How far learning steps back behind all else that the machine computes. By 19, the most, it would
 hold the interpreter for tens of milliseconds while others have the processor."""
@@ -128,7 +130,7 @@ class Worker:
         saving = asyncio.create_task(self._save())
         thread.start()
         try:
-            with settled():
+            with settled(SELDOM):
                 await self._answer(inbox)
         finally:
             self._ending.set()
