@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 PEERS = Path(__file__).parent / "peers"
 
@@ -28,6 +28,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if PEERS in item.path.parents:
             item.add_marker(pytest.mark.peers)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _noted() -> None:
+    """Let Hypothesis take note of its generator.
+
+    It asks the garbage collector who holds it, which in the midst of a test with a server does not
+    know of what that has put aside.
+    """
+
+    @given(st.none())
+    def begin(nothing: None) -> None:
+        pass
+
+    begin()
 
 
 @pytest.fixture

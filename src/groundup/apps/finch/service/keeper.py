@@ -184,6 +184,8 @@ class Keeper:
         self._newest: dict[Key, int] = {}
         self.trouble = ""
         """What the disk says, while it refuses."""
+        self.fetched = 0
+        """Minds that were made, or fetched from the disk."""
         self.absent = NEW
         """Why the task that was asked last has no mind, if it has none."""
 
@@ -363,6 +365,7 @@ class Keeper:
                 return None
             self._put_away()
             self._held[key] = held
+            self.fetched += 1
         held = self._held[key]
         self._held.move_to_end(key)
         held.asked = self._clock()
@@ -397,7 +400,7 @@ class Keeper:
                 held = self._held.pop(key)
             if held.changed:
                 self._save(key, held)
-            gc.unfreeze()  # the next search for garbage may look at what it was made of
+            gc.unfreeze()  # the next search for garbage looks at what it was made of, too
 
     def _count(self, key: Key) -> int:
         self._seen[key] = self._seen.pop(key, 0) + 1

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -38,7 +39,7 @@ SLICE = 0.004
 """Seconds of learning between two looks for messages."""
 TURN = 0.002
 """Seconds between two looks whether it is one's turn."""
-SWITCH = 0.0005
+SWITCH = 0.0001
 """Seconds for which one thread may keep the other from running."""
 MOST_BEHIND = 1000
 """Requests that are over and have not been learned from yet; beyond that they are only noted."""
@@ -217,9 +218,11 @@ class Worker:
     def _think(
         self, message: Mapping[str, Any], *, forwarded: bool = False, hurry: bool = False
     ) -> Considered | None:
-        began = time.perf_counter()
+        began, fetched = time.perf_counter(), self._keeper.fetched
         asked = [message[name] for name in ("ident", "scope", "task", "query", "model")]
         found = self._keeper.consider(*asked, forwarded=forwarded, hurry=hurry)
+        if self._keeper.fetched > fetched:
+            gc.freeze()  # to look for garbage in a mind takes 200 ms, and a new one has none
         if found is not None:
             self._stages.append(("thought", time.perf_counter() - began))
         return found
