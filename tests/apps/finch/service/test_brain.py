@@ -18,7 +18,7 @@ from groundup.apps.finch.proxy import Exchange, Verdict
 from groundup.apps.finch.service import brain as module
 from groundup.apps.finch.service.brain import BUSY, Brain
 from groundup.apps.finch.service.keeper import Keeper
-from groundup.apps.finch.service.worker import Worker
+from groundup.apps.finch.service.worker import BEHIND, FAILED, MOST_BEHIND, Worker
 from groundup.apps.finch.store import Store
 from groundup.apps.finch.wire import Answer, Call
 
@@ -316,3 +316,23 @@ def test_a_question_that_has_waited_is_answered_in_a_hurry(
         asked = {"do": "consider", "asked": time.monotonic() - waited, **about}
         Worker(store, keeper).handle(asked)
     assert [how["hurry"] for how in told] == [hurry]
+
+
+# R14.5: a request is in the log whatever becomes of the thought about it.
+def test_what_could_not_be_thought_of_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons: list[str] = []
+
+    def fail(*facts: object, **how: object) -> None:
+        raise MemoryError
+
+    with Store(tmp_path / "home") as store:
+        worker = Worker(store, Keeper(store, MindSettings(models=False, bits=10), worth=0))
+        store.log.append = lambda record: reasons.append(record.reason)  # type: ignore[method-assign]
+        monkeypatch.setattr(Keeper, "consider", fail)
+        assert worker.handle(ended("a", "hi", "yes")) is None
+        worker._behind = MOST_BEHIND + 1
+        assert worker.handle(ended("b", "hi", "yes")) is None
+        assert "MemoryError" in worker.status()["troubles"][0]
+    assert reasons == [FAILED, BEHIND]

@@ -1,7 +1,7 @@
 """Searches for garbage are kept short: they look at what is new.
 
-A full search looks at every object. That takes 40 ms for what is imported alone, and 200 ms once
-models are compiled, in which no request moves.
+A full search looks at every object. With all that is imported, and models that were compiled, it
+takes long, and no request moves meanwhile.
 """
 
 from __future__ import annotations

@@ -46,12 +46,13 @@ MOST_BEHIND = 1000
 MANY_BEHIND = 50
 """The same; beyond that they are learned from without asking the transformers before."""
 BEHIND = "the local models are behind with learning"
+FAILED = "the local models failed"
 """Why nothing is thought of a request."""
 SELDOM = 600.0
-"""Seconds between two searches for garbage among all objects, which take a quarter of one."""
+"""Seconds between two searches for garbage among all objects, in which nothing is answered."""
 NICE = 10
-"""How far learning steps back behind all else that the machine computes. By 19, the most, it would
-hold the interpreter for tens of milliseconds while others have the processor."""
+"""How far learning steps back behind all else that the machine computes: not by 19, the most, since
+it would hold the interpreter for long while others have the processor."""
 HURRY = 0.004
 """Seconds that a question may have waited; after more it is answered without transformers."""
 REST = 0.25
@@ -91,6 +92,7 @@ class Worker:
         self._turn = threading.Lock()  # held while models learn, and while their state is copied
         self._halt = threading.Event()  # lets the other thread have its turn
         self._failed = ""
+        self._behind = 0  # messages that wait, of which nobody waits for the reply
         self._ending = threading.Event()
         self._audits: list[tuple[bool, float]] = []
         self._stages: list[tuple[str, float]] = []
@@ -144,16 +146,12 @@ class Worker:
         async for message in inbox:
             if message["do"] == "stop":
                 break
-            if message.get("later"):
-                message["hurry"] = inbox.behind > MANY_BEHIND
-                if inbox.behind > MOST_BEHIND:
-                    message |= {"later": False, "reason": message["reason"] or BEHIND}
+            self._behind = inbox.behind
             try:
                 reply = self.handle(message)
             except Exception as error:
                 self._fail("answering", error)
-                reply = {"serve": False, "reason": "the local models failed"}
-                reply = reply if "id" in message else None
+                reply = {"serve": False, "reason": FAILED} if "id" in message else None
             if reply is not None:
                 inbox.reply({"id": message["id"], **reply} if "id" in message else reply)
 
@@ -202,8 +200,8 @@ class Worker:
 
     def _consider(self, message: Mapping[str, Any]) -> dict[str, Any]:
         found = self._think(message, hurry=time.monotonic() - message["asked"] > HURRY)
-        if found is None:
-            return {"serve": False, "reason": self._keeper.absent, "hopeless": True}
+        if isinstance(found, str):
+            return {"serve": False, "reason": found, "hopeless": found != FAILED}
         thought = found.thought
         return {
             "serve": thought.serve,
@@ -217,21 +215,29 @@ class Worker:
 
     def _think(
         self, message: Mapping[str, Any], *, forwarded: bool = False, hurry: bool = False
-    ) -> Considered | None:
+    ) -> Considered | str:
+        """What is thought of a request, or why nothing is."""
         began, fetched = time.perf_counter(), self._keeper.fetched
         asked = [message[name] for name in ("ident", "scope", "task", "query", "model")]
-        found = self._keeper.consider(*asked, forwarded=forwarded, hurry=hurry)
+        try:
+            found = self._keeper.consider(*asked, forwarded=forwarded, hurry=hurry)
+        except Exception as error:
+            self._fail("answering", error)
+            return FAILED
         if self._keeper.fetched > fetched:
-            gc.freeze()  # to look for garbage in a mind takes 200 ms, and a new one has none
-        if found is not None:
-            self._stages.append(("thought", time.perf_counter() - began))
+            gc.freeze()  # a mind is many objects, and a new one has no garbage
+        if found is None:
+            return self._keeper.absent
+        self._stages.append(("thought", time.perf_counter() - began))
         return found
 
     def _ended(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
         """Learn from what became of a request; news if its task is no longer without hope."""
-        found = None
-        if message["later"]:
-            found = self._think(message, forwarded=True, hurry=message.get("hurry", False))
+        found: Considered | str = ""
+        if message["later"] and self._behind > MOST_BEHIND:
+            found = BEHIND
+        elif message["later"]:
+            found = self._think(message, forwarded=True, hurry=self._behind > MANY_BEHIND)
         answer = message["answer"] if self.learning else None
         tokens = {name: message[name] for name in ("input_tokens", "output_tokens")}
         over = self._keeper.ended(
@@ -247,7 +253,7 @@ class Worker:
                 time=message["time"],
                 decision=message["decision"],
                 reason=message["reason"]
-                or (self._keeper.absent if over is None else over.thought.reason),
+                or (found if isinstance(found, str) else found.thought.reason),
                 scope=message["scope"],
                 namespace=self._namespace,
                 task=message["task"],
@@ -264,7 +270,7 @@ class Worker:
                 **tokens,
             )
         )
-        if found is None or not found.serving:
+        if isinstance(found, str) or not found.serving:
             return None
         return {"hopeful": [message["scope"], message["task"]]}
 
