@@ -15,7 +15,7 @@ from tests.apps.finch.store.sample import TASKS
 
 from groundup.apps.finch.errors import FinchError
 from groundup.apps.finch.store import Checkpoints, Home, State, Store, states
-from groundup.apps.finch.store.states import DamagedError, read, to_bytes
+from groundup.apps.finch.store.states import DamagedError, pieces, read
 
 SCOPE = "0a" * 16
 TASK, OTHER = TASKS
@@ -35,9 +35,13 @@ ARRAYS = st.dictionaries(
 )  # fmt: skip
 
 
+def _bytes(scope: str, task: str, state: State) -> bytes:
+    return b"".join(pieces(scope, task, state))
+
+
 @given(ARRAYS, JSON)
 def test_a_state_comes_back_bit_for_bit(arrays: dict[str, Any], content: Any) -> None:
-    found = read(SCOPE, TASK, to_bytes(SCOPE, TASK, State(arrays, content, 12.5)))
+    found = read(SCOPE, TASK, _bytes(SCOPE, TASK, State(arrays, content, 12.5)))
     assert found.content == content
     assert found.saved == 12.5
     assert set(found.arrays) == set(arrays)
@@ -50,7 +54,7 @@ def test_a_state_comes_back_bit_for_bit(arrays: dict[str, Any], content: Any) ->
 @given(st.integers(min_value=0), st.integers(1, 255))
 def test_every_changed_byte_is_noticed(place: int, change: int) -> None:
     state = State({"w": np.arange(20, dtype=np.float32)}, {"replay": ["a", "b"]}, 1.0)
-    raw = bytearray(to_bytes(SCOPE, TASK, state))
+    raw = bytearray(_bytes(SCOPE, TASK, state))
     raw[place % len(raw)] ^= change
     try:
         found = read(SCOPE, TASK, bytes(raw))
@@ -62,7 +66,7 @@ def test_every_changed_byte_is_noticed(place: int, change: int) -> None:
 
 
 def test_every_beginning_is_refused() -> None:
-    raw = to_bytes(SCOPE, TASK, State({"w": np.arange(3.0)}, {"a": 1}))
+    raw = _bytes(SCOPE, TASK, State({"w": np.arange(3.0)}, {"a": 1}))
     for length in range(len(raw)):
         with pytest.raises(DamagedError):
             read(SCOPE, TASK, raw[:length])
@@ -71,7 +75,7 @@ def test_every_beginning_is_refused() -> None:
 
 
 def test_a_file_under_another_name_is_refused() -> None:
-    raw = to_bytes(SCOPE, TASK, State({}, None))
+    raw = _bytes(SCOPE, TASK, State({}, None))
     for scope, task in ((SCOPE, OTHER), ("0b" * 16, TASK)):
         with pytest.raises(DamagedError, match=f"it is of task '{TASK}' in scope '{SCOPE}'"):
             read(scope, task, raw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +14,8 @@ from ..guard.cold_start import ColdStart
 from ..guard.guard import Guard
 from ..models.ensemble import Ensemble
 from ..models.presets import build
+from ..state import State, merged
 from ..students.grams import clear, normalised
-from ..students.student import State
 from .combine import Combine, sureness
 from .settings import KINDS, MindSettings
 from .thought import Opinion, Thought
@@ -149,35 +149,40 @@ class Mind:
         return self.models is not None and self.models.work(budget)
 
     def parts(self) -> Iterator[tuple[str, State]]:
-        """Its state part by part, each as it is when it is asked for.
+        """Its state piece by piece, with the part each belongs to, as it is when it is asked for.
 
-        To copy all takes tens of milliseconds, between two parts there is time for an answer.
+        To copy all takes a hundred milliseconds, between two pieces there is time for an answer.
         """
         yield "guard", self.guard.state()
         yield "combine", self._combine.state()
         yield "whole", self._whole.state()
         for student in self._students:
-            yield f"student.{student.name}", student.state()
+            for piece in student.parts():
+                yield f"student.{student.name}", piece
         if self.models is not None:
-            yield "models", self.models.state()
+            for piece in self.models.parts():
+                yield "models", piece
 
-    def state(self, parts: Mapping[str, State] | None = None) -> State:
+    def state(self, parts: Iterable[tuple[str, State]] | None = None) -> State:
         """All of it, so that `from_state` goes on exactly.
 
         Args:
             parts: of `parts`; as they are now if None.
         """
-        parts = dict(self.parts()) if parts is None else parts
+        pieces: dict[str, list[State]] = {}
+        for part, piece in self.parts() if parts is None else parts:
+            pieces.setdefault(part, []).append(piece)
+        whole = {part: merged(some) for part, some in pieces.items()}
         arrays = {
             f"{part}.{name}": array
-            for part, (some, _) in parts.items()
+            for part, (some, _) in whole.items()
             for name, array in some.items()
         }
         facts = {
             "settings": self.settings.to_json(),
             "seed": self.seed,
             "draws": self._draws.bit_generator.state,
-            "parts": {part: content for part, (_, content) in parts.items()},
+            "parts": {part: content for part, (_, content) in whole.items()},
         }
         return arrays, facts
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,11 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FinchError
+from ..state import State, merged
 from .answers import answer_length
 from .generator import Generator
 from .network import Sizes, sizes_json
 from .reading import Reader, rounded
-from .replay import Example, ReplayBuffer, State
+from .replay import Example, ReplayBuffer
 from .router import Router
 from .tokenizer import TrafficTokenizer
 from .validator import Validator
@@ -304,12 +305,14 @@ class Ensemble:
         room = len(self.tokenizer.answers) < self.tokenizer.most_answers // 2
         return room and len(answer) <= SHORT and "\n" not in answer
 
-    def state(self) -> State:
-        """All of it: arrays, and a JSON value; not to be asked for while `work` is at it."""
+    def parts(self) -> Iterator[State]:
+        """All of it, piece by piece; `work` must not be at it until it is whole."""
         with self._words:
             self._take_in()
-        arrays: dict[str, NDArray[Any]] = {}
-        value: dict[str, Any] = {
+        for name, part in self._parts().items():
+            arrays, facts = part.state()
+            yield {f"{name}/{key}": array for key, array in arrays.items()}, {name: facts}
+        value = {
             "sizes": [
                 sizes_json(model.sizes) for model in (self.router, self.generator, self.validator)
             ],
@@ -324,10 +327,11 @@ class Ensemble:
             "learned": sorted(self._learned),
             "losses": self.losses,
         }
-        for name, part in self._parts().items():
-            inner, value[name] = part.state()
-            arrays |= {f"{name}/{key}": array for key, array in inner.items()}
-        return arrays, value
+        yield {}, value
+
+    def state(self) -> State:
+        """All of it: arrays, and a JSON value; not to be asked for while `work` is at it."""
+        return merged(self.parts())
 
     def _parts(self) -> dict[str, Any]:
         return {

@@ -8,10 +8,10 @@ from typing import Any, Generic
 import numpy as np
 from numpy.typing import NDArray
 
+from ..state import State
 from .network import Sizes
 from .online import N, Online
 from .reading import Reader
-from .replay import State
 from .tokenizer import TrafficTokenizer
 
 

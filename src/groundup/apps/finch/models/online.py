@@ -22,8 +22,8 @@ from ....engine.tensor import Tensor
 from ....nn.utils import clip_grad_norm_
 from ....optim import AdamW
 from ..errors import FinchError
+from ..state import State
 from .network import Network
-from .replay import State
 
 N = TypeVar("N", bound=Network)
 

@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FinchError
-
-State = tuple[dict[str, NDArray[Any]], dict[str, Any]]
-"""Arrays by name, and a JSON value."""
+from ..state import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from ..errors import FinchError
 from ..mind.mind import Mind
 from ..mind.settings import MindSettings
 from ..mind.thought import Thought
+from ..state import State
 from ..store.store import Store
-from ..students.student import State
 
 MOST_OPEN = 10_000
 """Thoughts whose answer has not come."""
@@ -416,11 +416,11 @@ class Keeper:
     def _copied(self, key: Key, held: _Held) -> Generator[Write | None, None, None]:
         number = self._newest[key] = next(self._states)
         held.saved, held.changed = self._clock(), False
-        parts: dict[str, State] = {}
+        parts: list[tuple[str, State]] = []
         whole = False
         try:
-            for name, part in held.mind.parts():
-                parts[name] = part
+            for part in held.mind.parts():
+                parts.append(part)
                 yield None
             whole = True
         finally:

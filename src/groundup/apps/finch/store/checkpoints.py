@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ..errors import FinchError
 from .files import FOLDER, disk_errors, sync, write_part
 from .home import Home
-from .states import DamagedError, State, read, to_bytes
+from .states import DamagedError, State, pieces, read
 
 NAME = re.compile(r"[0-9a-f]{8,64}")
 ENDING = ".safetensors"
@@ -80,15 +80,15 @@ class Checkpoints:
         Raises:
             FinchError: the state cannot be written down, or the disk fails; what was there stays.
         """
-        self.put(scope, task, to_bytes(scope, task, State(arrays, content, time.time())))
+        self.put(scope, task, *pieces(scope, task, State(arrays, content, time.time())))
 
-    def put(self, scope: str, task: str, raw: bytes) -> None:
+    def put(self, scope: str, task: str, *raw: bytes | memoryview) -> None:
         """Keep the bytes of a state."""
         newest, previous, _ = self._paths(scope, task)
         with disk_errors():
             for folder in (self.folder, newest.parent):
                 folder.mkdir(FOLDER, exist_ok=True)
-            part = write_part(newest, [raw])
+            part = write_part(newest, raw)
             with suppress(FileNotFoundError):
                 os.replace(newest, previous)
             os.replace(part, newest)

@@ -45,7 +45,7 @@ def create(path: Path) -> int:
     return handle
 
 
-def write_part(path: Path, pieces: Iterable[bytes]) -> Path:
+def write_part(path: Path, pieces: Iterable[bytes | memoryview]) -> Path:
     """Write what shall become a file, and wait until the disk has it; the name that it has now."""
     part = path.with_name(f".{path.name}{PART}")
     try:

@@ -7,6 +7,6 @@ from .exact import Exact
 from .linear import Linear
 from .neighbours import Neighbours
 from .semantic import Semantic
-from .student import State, Student
+from .student import Student
 
-__all__ = ["Bayes", "Exact", "Linear", "Neighbours", "Semantic", "State", "Student"]
+__all__ = ["Bayes", "Exact", "Linear", "Neighbours", "Semantic", "Student"]

@@ -11,21 +11,21 @@ that is fitted by gradients, and errs elsewhere, which is what a cascade needs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..opinion import Opinion
+from ..state import State
 from .classes import Classes
 from .grams import Buckets, grams
-from .student import State
-
-START = 64
-"""Columns of the counts at first; they double when more classes come."""
+from .student import Student
+from .table import WIDTH, Table
 
 
-class Bayes:
+class Bayes(Student):
     """A classifier of which answer comes, by counts.
 
     Args:
@@ -51,8 +51,8 @@ class Bayes:
     ) -> None:
         self._bits, self._smoothing, self._longest = bits, smoothing, longest
         self._classes = Classes(most)
-        self._counts = np.zeros((1 << bits, min(START, most)), np.float32)
-        self._totals = np.zeros(min(START, most))
+        self._counts = Table(bits)
+        self._totals = np.zeros(0)
 
     def suggest(self, query: str) -> Opinion:
         """The class of the largest probability, which is the score."""
@@ -60,7 +60,7 @@ class Bayes:
         found = grams(query[: self._longest], self._bits)
         if count == 0 or len(found) == 0:
             return Opinion(self.name, None, 0.0)
-        counts = self._counts.take(found, axis=0)[:, :count]
+        counts = self._counts.take(found, count)
         vocabulary = self._smoothing * (1 << self._bits) / 4
         scores = np.log(counts + np.float32(self._smoothing)).sum(axis=0)
         scores = scores - len(found) * np.log(self._totals[:count] + vocabulary)
@@ -78,13 +78,11 @@ class Bayes:
             return
         number, first, instead = met
         if instead:
-            self._counts[:, number] = 0
+            self._counts.clear(number)
             self._totals[number] = 0
-        columns = self._counts.shape[1]
-        if len(self._classes) > columns:
-            wider = min(2 * columns, self._classes.most) - columns
-            self._counts = np.pad(self._counts, ((0, 0), (0, wider)))
-            self._totals = np.pad(self._totals, (0, wider))
+        if len(self._classes) > self._counts.columns:
+            self._counts.widen(len(self._classes))
+            self._totals = np.pad(self._totals, (0, WIDTH))
         for text in (first, query):
             if text is not None:
                 self._count(grams(text, self._bits), number)
@@ -93,24 +91,20 @@ class Bayes:
         """Let old counts weigh no more than ``recent`` examples with as many grams would."""
         examples = max(float(self._totals.sum()), 1.0)
         keep = min(1.0, 64.0 * recent / examples)
-        self._counts *= np.float32(keep)
+        self._counts.scale(keep)
         self._totals *= keep
 
-    def state(self) -> State:
-        """The counts of grams that came, and the classes."""
-        places = np.flatnonzero(self._counts != 0)  # of truth values: ten times as fast
-        rows, columns = np.divmod(places, self._counts.shape[1])
+    def parts(self) -> Iterator[State]:
+        """The counts of grams that came, then the classes."""
+        for place, (rows, columns, counts) in enumerate(self._counts.entries()):
+            yield {
+                f"rows.{place}": rows, f"columns.{place}": columns, f"counts.{place}": counts
+            }, {}  # fmt: skip
         facts = {
             "bits": self._bits, "smoothing": self._smoothing, "longest": self._longest,
-            "columns": self._counts.shape[1], "classes": self._classes.state(),
+            "classes": self._classes.state(),
         }  # fmt: skip
-        arrays: dict[str, NDArray[Any]] = {
-            "rows": rows.astype(np.int32),
-            "columns": columns.astype(np.int32),
-            "counts": self._counts.ravel()[places],
-            "totals": self._totals.copy(),
-        }
-        return arrays, facts
+        yield {"totals": self._totals.copy()}, facts
 
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Bayes:
@@ -118,11 +112,13 @@ class Bayes:
         classes = Classes.from_state(facts["classes"])
         student = cls(classes.most, facts["bits"], facts["smoothing"], facts["longest"])
         student._classes = classes
-        student._counts = np.zeros((1 << facts["bits"], facts["columns"]), np.float32)
-        student._counts[arrays["rows"], arrays["columns"]] = arrays["counts"]
+        student._counts.widen(len(classes))
+        for place in range(student._counts.columns // WIDTH):
+            names = (f"{name}.{place}" for name in ("rows", "columns", "counts"))
+            student._counts.enter(*(arrays[name] for name in names))
         student._totals = arrays["totals"].copy()
         return student
 
     def _count(self, found: Buckets, number: int) -> None:
-        self._counts[found, number] += 1
+        self._counts.add(found, number, 1.0)
         self._totals[number] += len(found)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
 from numpy.typing import NDArray
 
 from ..opinion import Opinion
+from ..state import State
 from .grams import normalised
-from .student import State
+from .student import Student
 
 
-class Exact:
+class Exact(Student):
     """Answers of queries seen before, the least recently answered dropped first.
 
     Queries are kept as hashes. The score of a repeat is how often the answer of a repeated query
@@ -69,15 +71,18 @@ class Exact:
         while len(self._kept) > recent:
             self._kept.popitem(last=False)
 
-    def state(self) -> State:
+    def parts(self) -> Iterator[State]:
         """All entries, as JSON."""
-        return {}, {
-            "entries": self._most,
-            "normalise": self._normalise,
-            "same": self._same,
-            "repeats": self._repeats,
-            "kept": [[key, *entry] for key, entry in self._kept.items()],
-        }
+        yield (
+            {},
+            {
+                "entries": self._most,
+                "normalise": self._normalise,
+                "same": self._same,
+                "repeats": self._repeats,
+                "kept": [[key, *entry] for key, entry in self._kept.items()],
+            },
+        )
 
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Exact:

@@ -16,8 +16,12 @@ from .grams import Buckets
 
 LANES = 16
 """Values of which the largest stands for all, when the largest of very many are looked for."""
+LEAST = 1e-9
+"""Length of a query without grams."""
 REWEIGH = 1.25
-"""Lengths are computed again whenever so many times as many queries are stored."""
+"""Lengths are computed again whenever so many times as many queries are stored, ..."""
+SOME = 256
+"""... so many with each query that comes, which is done before the next time, and nobody waits."""
 
 
 class Index:
@@ -97,15 +101,9 @@ class Index:
         first = max(0, len(self) - recent)
         stored, numbers = self._stored[first:], self._numbers[first : len(self)].copy()
         self._start_empty()
-        # As if they came one by one: lengths are those of when they were last computed.
-        together, then = 0, self._reweigh_at
-        while then <= len(stored):
-            together, then = then, int(REWEIGH * then) + 1
-        self._reweigh_at = then
-        self._fill(stored[:together], numbers[:together])
-        self._lengths[:together] = [self._length(one) for one in self._stored]
-        for found, number in zip(stored[together:], numbers[together:].tolist(), strict=True):
-            self._insert(found, number)
+        self._fill(stored, numbers)
+        self._reweigh_at = int(REWEIGH * len(self)) + 1
+        self._measure(0, len(self))
 
     def renumber(self) -> NDArray[np.int64]:
         """Number from 0 on, and tell the numbers that these stand for, rising."""
@@ -124,7 +122,7 @@ class Index:
         }
         facts = {
             "bits": self.bits, "most": self.most, "weigh": self.weigh, "read": self.read,
-            "reweigh_at": self._reweigh_at,
+            "reweigh_at": self._reweigh_at, "stale": self._stale,
         }  # fmt: skip
         return arrays, facts
 
@@ -136,7 +134,7 @@ class Index:
         stored = np.split(arrays["grams"].astype(np.int64), ends[:-1]) if len(ends) else []
         index._fill(stored, arrays["numbers"])
         index._lengths[: len(index)] = arrays["lengths"]
-        index._reweigh_at = facts["reweigh_at"]
+        index._reweigh_at, index._stale = facts["reweigh_at"], facts["stale"]
         return index
 
     def _start_empty(self) -> None:
@@ -146,6 +144,7 @@ class Index:
         self._lengths = np.ones(64)
         self._numbers = np.zeros(64, np.int64)
         self._reweigh_at = 16
+        self._stale = 0  # so many of the first lengths are to be computed again
 
     def _fill(self, stored: list[Buckets], numbers: NDArray[np.int64]) -> None:
         """Store many where there are none yet, all but their lengths."""
@@ -156,7 +155,8 @@ class Index:
         self._numbers[:count] = numbers
         sizes = [len(found) for found in stored]
         found = np.concatenate([np.empty(0, np.int64), *stored])
-        order = np.argsort(found, kind="stable")
+        few = found.astype(np.uint16) if self.bits <= 16 else found  # sorted by their digits
+        order = np.argsort(few, kind="stable")
         places = np.repeat(np.arange(count, dtype=np.int32), sizes)[order]
         buckets, starts, having = np.unique(found[order], return_index=True, return_counts=True)
         self._having[buckets] = having
@@ -180,8 +180,22 @@ class Index:
         self._having[found] = sizes + 1
         self._lengths[place] = self._length(found)
         if len(self) >= self._reweigh_at:
-            self._reweigh_at = int(REWEIGH * len(self)) + 1
-            self._lengths[: len(self)] = [self._length(one) for one in self._stored]
+            self._reweigh_at, self._stale = int(REWEIGH * len(self)) + 1, place
+        if self._stale:
+            first = max(self._stale - SOME, 0)
+            self._measure(first, self._stale)
+            self._stale = first
+
+    def _measure(self, first: int, end: int) -> None:
+        """Compute the lengths at these places again."""
+        stored = self._stored[first:end]
+        sizes = np.array([len(found) for found in stored])
+        some = sizes > 0
+        squares = np.zeros(len(stored))
+        if some.any():
+            weights = self._weights(np.concatenate(stored))
+            squares[some] = np.add.reduceat(weights, np.cumsum(sizes[some]) - sizes[some])
+        self._lengths[first:end] = np.maximum(np.sqrt(squares), LEAST)
 
     def _weights(self, found: Buckets) -> NDArray[np.float64]:
         if not self.weigh:
@@ -189,7 +203,7 @@ class Index:
         return np.log((2 + len(self)) / (1 + self._having[found])) ** 2
 
     def _length(self, found: Buckets) -> float:
-        return max(float(np.sqrt(self._weights(found).sum())), 1e-9)
+        return max(float(np.sqrt(self._weights(found).sum())), LEAST)
 
 
 _NOWHERE = np.empty(0, np.int32)

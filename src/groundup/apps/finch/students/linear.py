@@ -14,23 +14,26 @@ Only the rows of the query's grams are touched.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..opinion import Opinion
+from ..state import State
 from .classes import Classes
 from .grams import Buckets, grams
-from .student import State
+from .student import Student
+from .table import Table
 
-START = 64
-"""Columns of the weights at first; they double when more classes come."""
+TOGETHER = 4096
+"""Buckets that are copied in one piece."""
 DAMPING = 0.1
 """Of a row that has not learned yet."""
 
 
-class Linear:
+class Linear(Student):
     """A classifier of which answer comes.
 
     Args:
@@ -67,7 +70,7 @@ class Linear:
         self._bits, self._rate, self._replay = bits, rate, replay
         self._remember, self._longest = remember, longest
         self._classes = Classes(most)
-        self._weights = np.zeros((1 << bits, min(START, most)), np.float32)
+        self._weights = Table(bits)
         self._squares = np.full(1 << bits, DAMPING, np.float32)
         self._having = np.zeros(1 << bits, np.int32)
         self._seen = 0
@@ -80,7 +83,7 @@ class Linear:
         if len(self._classes) == 0:
             return Opinion(self.name, None, 0.0)
         found = grams(query[: self._longest], self._bits)
-        scores = self._scores(self._values(found), self._weights.take(found, axis=0))
+        scores = self._values(found) @ self._weights.take(found, len(self._classes))
         best = int(scores.argmax())
         probability = 1.0 / float(np.exp(scores - scores[best]).sum())
         # A lone class has probability 1 whatever it weighs.
@@ -97,10 +100,10 @@ class Linear:
         if met is not None:
             number, first, instead = met
             if instead:
-                self._weights[:, number] = 0
+                self._weights.clear(number)
                 self._memory = [one for one in self._memory if one[1] != number]
                 self._next = len(self._memory) % self._remember
-            self._widen()
+            self._weights.widen(len(self._classes))
             if first is not None:
                 self._take(grams(first, self._bits), number)
             self._take(found, number)
@@ -114,14 +117,20 @@ class Linear:
         self._memory = in_order[max(0, len(in_order) - recent) :]
         self._next = len(self._memory) % self._remember
 
-    def state(self) -> State:
-        """The rows of weights that were touched, the memory and the classes."""
-        rows = np.flatnonzero(self._having)
+    def parts(self) -> Iterator[State]:
+        """The rows of weights that were touched, then the memory and the classes."""
+        for place, first in enumerate(range(0, len(self._having), TOGETHER)):
+            rows = first + np.flatnonzero(self._having[first : first + TOGETHER])
+            yield (
+                {
+                    f"rows.{place}": rows.astype(np.int32),
+                    f"having.{place}": self._having[rows],
+                    f"weights.{place}": self._weights.take(rows, len(self._classes)),
+                    f"squares.{place}": self._squares[rows],
+                },
+                {},
+            )
         arrays = {
-            "rows": rows.astype(np.int32),
-            "having": self._having[rows],
-            "weights": self._weights[rows, : len(self._classes)],
-            "squares": self._squares[rows],
             "memory": np.concatenate([np.empty(0, np.int64), *(f for f, _ in self._memory)]).astype(
                 np.int32
             ),
@@ -131,11 +140,10 @@ class Linear:
         facts = {
             "bits": self._bits, "rate": self._rate, "replay": self._replay,
             "remember": self._remember, "longest": self._longest, "seen": self._seen,
-            "columns": self._weights.shape[1],
             "next": self._next, "classes": self._classes.state(),
             "draws": self._draws.bit_generator.state,
         }  # fmt: skip
-        return arrays, facts
+        yield arrays, facts
 
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Linear:
@@ -146,11 +154,12 @@ class Linear:
             facts["remember"], facts["longest"],
         )  # fmt: skip
         student._classes = classes
-        rows = arrays["rows"]
-        student._weights = np.zeros((1 << facts["bits"], facts["columns"]), np.float32)
-        student._weights[rows, : len(classes)] = arrays["weights"]
-        student._squares[rows] = arrays["squares"]
-        student._having[rows] = arrays["having"]
+        student._weights.widen(len(classes))
+        for place, _ in enumerate(range(0, 1 << facts["bits"], TOGETHER)):
+            rows = arrays[f"rows.{place}"]
+            student._weights.put(rows, arrays[f"weights.{place}"])
+            student._squares[rows] = arrays[f"squares.{place}"]
+            student._having[rows] = arrays[f"having.{place}"]
         ends = np.cumsum(arrays["sizes"])
         stored = np.split(arrays["memory"].astype(np.int64), ends[:-1]) if len(ends) else []
         student._memory = list(zip(stored, arrays["numbers"].tolist(), strict=True))
@@ -168,26 +177,15 @@ class Linear:
 
     def _step(self, found: Buckets, number: int) -> None:
         values = self._values(found)
-        rows = self._weights.take(found, axis=0)
-        scores = self._scores(values, rows)
+        rows = self._weights.take(found, len(self._classes))
+        scores = values @ rows
         error = np.exp(scores - scores.max())
         error /= error.sum()
         error[number] -= 1
         self._squares[found] += values**2 * (error @ error)
         steps = self._rate * values / np.sqrt(self._squares[found])
-        rows[:, : len(error)] -= steps[:, None] * error
-        self._weights[found] = rows
-
-    def _scores(self, values: NDArray[np.float32], rows: NDArray[np.float32]) -> Any:
-        return values @ rows[:, : len(self._classes)]
+        self._weights.put(found, rows - steps[:, None] * error)
 
     def _values(self, found: Buckets) -> NDArray[np.float32]:
         values = np.log((2 + self._seen) / (1 + self._having[found])).astype(np.float32) + 1
         return values / np.sqrt(values @ values) if len(values) else values
-
-    def _widen(self) -> None:
-        columns = self._weights.shape[1]
-        if len(self._classes) > columns:
-            wider = np.zeros((1 << self._bits, min(2 * columns, self._classes.most)), np.float32)
-            wider[:, :columns] = self._weights
-            self._weights = wider

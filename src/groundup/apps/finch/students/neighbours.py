@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..opinion import Opinion
+from ..state import State
 from .grams import grams
 from .index import Index
 from .names import Names
-from .student import State
+from .student import Student
 
 DOUBT = 0.1
 """Votes that no answer gets, so that few and far neighbours do not convince."""
 
 
-class Neighbours:
+class Neighbours(Student):
     """A vote of the nearest queries by hashed word and character n-gram TF-IDF.
 
     A query at likeness s has ``s**power`` votes; the score is the winner's share of all votes,
@@ -80,16 +82,19 @@ class Neighbours:
         """Store only the last ones."""
         self._index.keep(recent)
 
-    def state(self) -> State:
+    def parts(self) -> Iterator[State]:
         """The index, and the answers that its numbers stand for."""
         arrays, facts = self._index.state()
-        return arrays, {
-            "index": facts,
-            "answers": list(self._names),
-            "count": self._count,
-            "power": self._power,
-            "longest": self._longest,
-        }
+        yield (
+            arrays,
+            {
+                "index": facts,
+                "answers": list(self._names),
+                "count": self._count,
+                "power": self._power,
+                "longest": self._longest,
+            },
+        )
 
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Neighbours:

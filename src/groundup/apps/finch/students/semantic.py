@@ -6,19 +6,21 @@ threshold is set beforehand and never changes. It knows nothing of how often it 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..opinion import Opinion
+from ..state import State
 from .grams import grams
 from .index import Index
 from .names import Names
-from .student import State
+from .student import Student
 
 
-class Semantic:
+class Semantic(Student):
     """A static semantic cache; it says nothing below its threshold.
 
     Args:
@@ -62,15 +64,18 @@ class Semantic:
         """Store only the last ones."""
         self._index.keep(recent)
 
-    def state(self) -> State:
+    def parts(self) -> Iterator[State]:
         """The index, and the answers that its numbers stand for."""
         arrays, facts = self._index.state()
-        return arrays, {
-            "index": facts,
-            "answers": list(self._names),
-            "threshold": self._threshold,
-            "longest": self._longest,
-        }
+        yield (
+            arrays,
+            {
+                "index": facts,
+                "answers": list(self._names),
+                "threshold": self._threshold,
+                "longest": self._longest,
+            },
+        )
 
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Semantic:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol, Self
 
 from numpy.typing import NDArray
 
 from ..opinion import Opinion
-
-State = tuple[dict[str, NDArray[Any]], dict[str, Any]]
-"""All that a student knows: arrays, and what goes into JSON."""
+from ..state import State, merged
 
 
 class Student(Protocol):
@@ -38,8 +37,12 @@ class Student(Protocol):
     def let_go(self, recent: int) -> None:
         """Keep only the ``recent`` last examples in memory, for answers have changed."""
 
+    def parts(self) -> Iterator[State]:
+        """All that it knows, piece by piece; none takes long to copy."""
+
     def state(self) -> State:
         """All that it knows."""
+        return merged(self.parts())
 
     @classmethod
     def from_state(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Self:
