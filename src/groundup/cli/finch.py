@@ -82,6 +82,9 @@ def serve(
     confidence: Annotated[float | None, _set("With which that is kept.", "X", "0.95")] = None,
     models: Models = None,
     preset: Annotated[str | None, _set("Size of the models.", "NAME", "nano")] = None,
+    patience: Annotated[
+        float | None, _set("Milliseconds that a request waits for the models.", "X", "10")
+    ] = None,
     share: Annotated[float | None, _set("Of one core, for training.", "X", "0.25")] = None,
     learning: Annotated[
         bool | None,
@@ -103,8 +106,8 @@ def serve(
     flags = {
         "upstream": upstream, "host": host, "port": port, "allow_host": allow_host or None,
         "home": home, "namespace": namespace, "delta": delta, "confidence": confidence,
-        "models": models, "preset": preset, "share": share, "learning": learning,
-        "prices": prices, "settings": settings,
+        "models": models, "preset": preset, "patience": patience, "share": share,
+        "learning": learning, "prices": prices, "settings": settings,
     }  # fmt: skip
     found = _settings(flags)
     for words in misspelled():

@@ -221,6 +221,10 @@ class Settings:
         default=True, metadata=_about(_truth, "three transformers, where the students are in doubt")
     )
     preset: str = field(default="nano", metadata=_about(_preset, "size of the models"))
+    patience: float = field(
+        default=10.0,
+        metadata=_about(_number(0, 60_000), "milliseconds that a request waits for the models"),
+    )
     prices: Prices = field(
         default_factory=dict, metadata=_about(_prices, "costs of a million tokens, by model")
     )

@@ -25,6 +25,8 @@ MIND = {
     "models": False, "minimum": 20, "bits": 11, "entries": 1000, "classes": 64, "window": 1000,
 }  # fmt: skip
 KEEPER = {"worth": 2, "every": 0.3}
+PATIENCE = 100
+"""Milliseconds that a request waits for a thought, on such a machine."""
 START, END = 60.0, 60.0
 """Seconds that a server may take to begin, and to end, on a machine that has other work too."""
 
@@ -48,7 +50,8 @@ class Server:
         command: Sequence[str] = QUICK,
         settings: Mapping[str, object] | None = None,
     ) -> None:
-        flags = {"upstream": upstream, "home": home, "port": 0, **(settings or {})}
+        flags: dict[str, object] = {"upstream": upstream, "home": home, "port": 0}
+        flags |= {"patience": PATIENCE, **(settings or {})}
         words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
         self._log, self._from = Path(log.name), os.path.getsize(log.name)
         self.process = subprocess.Popen(

@@ -8,12 +8,15 @@ import socket
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from groundup.apps.finch.mind.mind import Mind
 from groundup.apps.finch.mind.settings import MindSettings
+from groundup.apps.finch.mind.thought import Opinion, Thought
 from groundup.apps.finch.proxy import Exchange, Verdict
 from groundup.apps.finch.service import brain as module
 from groundup.apps.finch.service.brain import BUSY, Brain
@@ -58,9 +61,11 @@ class Other:
 
 
 @asynccontextmanager
-async def lined(decisions: list[str] | None = None) -> AsyncIterator[tuple[Brain, Other]]:
+async def lined(
+    decisions: list[str] | None = None, patience: float = 5.0
+) -> AsyncIterator[tuple[Brain, Other]]:
     told = [] if decisions is None else decisions
-    brain = Brain({}, lambda exchange, decision: told.append(decision))
+    brain = Brain({}, lambda exchange, decision: told.append(decision), patience)
     ours, theirs = socket.socketpair()
     reader, brain._writer = await asyncio.open_connection(sock=ours)
     brain.alive, brain._closing = True, True
@@ -73,11 +78,6 @@ async def lined(decisions: list[str] | None = None) -> AsyncIterator[tuple[Brain
 
 def start(brain: Brain, **of: Any) -> asyncio.Task[Verdict]:
     return asyncio.create_task(brain.consider(call(**of), SCOPE))
-
-
-@pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 5.0)
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
@@ -161,11 +161,9 @@ def test_an_audit_is_told_as_one() -> None:
     run(test())
 
 
-def test_of_a_slow_process_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.01)
-
+def test_of_a_slow_process_nothing_is_asked() -> None:
     async def test() -> None:
-        async with lined() as (brain, other):
+        async with lined(patience=0.01) as (brain, other):
             assert (await brain.consider(call(), SCOPE)).reason == BUSY
             question = await other.asked()
             verdict = await brain.consider(call(), SCOPE)
@@ -304,18 +302,37 @@ def test_what_nobody_waited_for_is_learned_and_neither_served_nor_an_audit(tmp_p
 
 
 # R14.3: who has waited already is not kept waiting for the transformers.
-@pytest.mark.parametrize(("waited", "hurry"), [(0.0, False), (0.1, True)])
-def test_a_question_that_has_waited_is_answered_in_a_hurry(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waited: float, hurry: bool
+def test_what_takes_longer_than_a_request_waits_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = []
+    opinions = (Opinion("one of more than there are students", "yes", 0.9),) * 9
+    thought = Thought("hi", opinions, "yes", 0.9, True, False, 0.1, "score")
+    asked = []
+
+    def consider(mind: Mind, query: str, hurry: bool = False) -> Thought:
+        asked.append(hurry)
+        if hurry:
+            return replace(thought, opinions=())
+        time.sleep(0.02)
+        return thought
+
+    monkeypatch.setattr(Mind, "consider", consider)
     with Store(tmp_path / "home") as store:
         keeper = Keeper(store, MindSettings(models=False, bits=10), worth=0)
-        monkeypatch.setattr(keeper, "consider", lambda *facts, **how: told.append(how))
-        about = {"ident": "a", "scope": SCOPE, "task": TASK, "query": "hi", "model": "large"}
-        asked = {"do": "consider", "asked": time.monotonic() - waited, **about}
-        Worker(store, keeper).handle(asked)
-    assert [how["hurry"] for how in told] == [hurry]
+        worker = Worker(store, keeper, patience=0.1)
+        about = {"do": "consider", "scope": SCOPE, "task": TASK, "query": "hi", "model": "large"}
+        for number, waited in enumerate([0.0, 0.05, 0.09, 0.0]):
+            worker.handle({"ident": str(number), "asked": time.monotonic() - waited, **about})
+        assert asked == [False, False, True, False]
+        assert not any(worker.status()["troubles"])
+        hasty = Worker(store, keeper, patience=0.01)
+        hasty.handle({"ident": "4", "asked": time.monotonic(), **about})
+        assert asked[-1]
+        assert "for 2" in hasty.status()["troubles"][-1]
+        assert "for 10: they learn" in hasty.status()["troubles"][-1]
+        for number in range(2000):
+            hasty.handle({"ident": str(number), "asked": time.monotonic(), **about})
+        assert not all(asked[5:]), "they are tried again"
 
 
 # R14.5: a request is in the log whatever becomes of the thought about it.

@@ -43,7 +43,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def running(home: Path, remote: str) -> Iterator[Service]:
-    settings = read_settings({"upstream": remote, "home": home, "port": 0}, {})
+    settings = read_settings({"upstream": remote, "home": home, "port": 0, "patience": 100}, {})
     with Service(settings) as service:
         ready, failed = threading.Event(), []
 

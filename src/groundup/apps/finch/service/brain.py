@@ -29,8 +29,6 @@ LONGEST = 64 << 20
 """Bytes of a reply."""
 MOST_HOPELESS = 10_000
 """Tasks of which it is remembered that nothing of them can be served yet."""
-PATIENCE = 0.05
-"""Seconds that a request waits for a verdict before it is sent upstream without one."""
 BUSY = "the local models are busy"
 
 Listener = Callable[[Exchange, str], None]
@@ -44,6 +42,7 @@ class Brain:
     Args:
         options: of `worker.main`.
         told: is called with every exchange and the decision, such as "audit".
+        patience: seconds that a request waits for a verdict before it is sent upstream without one.
 
     Example:
         >>> Brain({"home": "finch"}).alive  # until it is started
@@ -51,9 +50,12 @@ class Brain:
     """
 
     def __init__(
-        self, options: Mapping[str, Any], told: Listener = lambda exchange, decision: None
+        self,
+        options: Mapping[str, Any],
+        told: Listener = lambda exchange, decision: None,
+        patience: float = 0.01,
     ) -> None:
-        self._options, self._told = dict(options), told
+        self._options, self._told, self._patience = dict(options), told, patience
         self._numbers = count(1)
         self._open: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._audits: dict[str, bool] = {}  # of requests that are not over
@@ -120,7 +122,7 @@ class Brain:
             key,
         )  # fmt: skip
         try:
-            await asyncio.wait((asked,), timeout=PATIENCE)
+            await asyncio.wait((asked,), timeout=self._patience)
         except asyncio.CancelledError:  # the client has gone
             del self._audits[ident]
             raise

@@ -8,6 +8,7 @@ and put away; if all are at work, further tasks are forwarded.
 from __future__ import annotations
 
 import gc
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -32,6 +33,11 @@ NEW = "its task is new"
 CROWDED = "as many tasks as there is room for are at work"
 SAVING = 0.02
 """Share of the time that writing a mind may take; a slow disk is written less often."""
+
+NEWEST = 0.1
+"""Weight of the newest thought in how long thoughts take."""
+AGAIN = 0.999
+"""What is left of that with each thought without the transformers, so that they are tried again."""
 
 Key = tuple[str, str]
 Write = Callable[[], None]
@@ -92,6 +98,14 @@ class _Held:
     saved: float = 0.0
     took: float = 0.0
     asked: float = 0.0
+    thinking: float = 0.0  # seconds that a thought with the transformers usually takes
+
+    def thinks(self, seconds: float, thought: Thought) -> None:
+        if len(thought.opinions) > len(self.mind.settings.students):
+            part = NEWEST if self.thinking else 1.0
+            self.thinking += part * (seconds - self.thinking)
+        else:
+            self.thinking *= AGAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +212,7 @@ class Keeper:
         model: str = "",
         *,
         forwarded: bool = False,
-        hurry: bool = False,
+        left: float = math.inf,
     ) -> Considered | None:
         """What is thought of a request; None while its task has no mind.
 
@@ -209,13 +223,15 @@ class Keeper:
             query: the user's text.
             model: that is asked for, to be shown.
             forwarded: whether it was sent upstream before anybody thought of it.
-            hurry: whether there is no time for the transformers.
+            left: seconds that there are; the transformers are asked if they usually take less.
         """
         key = scope, task
         held = self._hold(key)
         if held is None:
             return None
-        thought = held.mind.consider(query, hurry)
+        began = time.perf_counter()
+        thought = held.mind.consider(query, hurry=held.thinking > left)
+        held.thinks(time.perf_counter() - began, thought)
         if forwarded:
             thought = thought.unserved()
         held.counts.model = model
@@ -291,6 +307,11 @@ class Keeper:
         held.counts.model = model
         held.changed = True
         return held.mind.learn(held.mind.consider(query).unserved(), answer)
+
+    @property
+    def thinking(self) -> float:
+        """Seconds that the transformers usually take, of the task where it is most."""
+        return max((held.thinking for held in self._held.values()), default=0.0)
 
     @property
     def waiting(self) -> int:

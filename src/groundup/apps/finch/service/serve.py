@@ -52,7 +52,7 @@ class Service:
         self.metrics = Metrics(
             Prices(table, settings.currency), limit=settings.delta, version=groundup.__version__
         )
-        self.brain = Brain(worker_options(settings), self._told)
+        self.brain = Brain(worker_options(settings), self._told, settings.patience / 1e3)
         self._server: _Server | None = None
         self._ending = False
 
@@ -222,5 +222,6 @@ def worker_options(settings: Settings) -> dict[str, Any]:
             "namespace": settings.namespace,
             "share": settings.share,
             "learning": settings.learning,
+            "patience": settings.patience / 1e3,
         },
     }

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import math
 import os
 import signal
 import socket
@@ -53,8 +54,8 @@ SELDOM = 600.0
 NICE = 10
 """How far learning steps back behind all else that the machine computes: not by 19, the most, since
 it would hold the interpreter for long while others have the processor."""
-HURRY = 0.004
-"""Seconds that a question may have waited; after more it is answered without transformers."""
+RETURN = 0.001
+"""Seconds that a reply takes until it is read."""
 REST = 0.25
 """Seconds between two looks for what has to be saved, when there is nothing to learn."""
 
@@ -68,6 +69,7 @@ class Worker:
         namespace: of the scopes.
         share: of a core that learning may use, above 0 and up to 1.
         learning: whether anything is learned.
+        patience: seconds that a request waits for the reply; what takes longer is not begun.
 
     Example:
         >>> import tempfile
@@ -85,9 +87,10 @@ class Worker:
         namespace: str = "",
         share: float = 0.5,
         learning: bool = True,
+        patience: float = 0.01,
     ) -> None:
         self._store, self._keeper = store, keeper
-        self._namespace, self._share = namespace, share
+        self._namespace, self._share, self._patience = namespace, share, patience
         self.learning = learning
         self._turn = threading.Lock()  # held while models learn, and while their state is copied
         self._halt = threading.Event()  # lets the other thread have its turn
@@ -118,11 +121,22 @@ class Worker:
             "learning": self.learning,
             "waiting": self._keeper.waiting,
             "most": MOST_OPEN,
-            "troubles": [self._failed, self._keeper.trouble, self._store.log.trouble],
+            "troubles": [self._failed, self._keeper.trouble, self._store.log.trouble, self._slow()],
             "tasks": list(self._keeper.tasks()),
             "audits": audits,
             "stages": stages,
         }
+
+    def _slow(self) -> str:
+        """What there is to say if requests do not wait as long as the transformers think."""
+        thinking = self._keeper.thinking
+        if thinking <= self._patience - RETURN:
+            return ""
+        return (
+            f"The transformers think for {thinking * 1e3:.0f} ms, and requests wait for "
+            f"{self._patience * 1e3:.0f}: they learn, and are not asked. Raise --patience, or take "
+            "a smaller preset."
+        )
 
     async def run(self, ours: socket.socket) -> None:
         """Until the proxy closes its end, or says so."""
@@ -199,7 +213,8 @@ class Worker:
         self._failed = f"{doing} failed: {type(error).__name__}{place}"
 
     def _consider(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        found = self._think(message, hurry=time.monotonic() - message["asked"] > HURRY)
+        waited = time.monotonic() - message["asked"]
+        found = self._think(message, left=self._patience - waited - RETURN)
         if isinstance(found, str):
             return {"serve": False, "reason": found, "hopeless": found != FAILED}
         thought = found.thought
@@ -214,13 +229,13 @@ class Worker:
         }
 
     def _think(
-        self, message: Mapping[str, Any], *, forwarded: bool = False, hurry: bool = False
+        self, message: Mapping[str, Any], *, forwarded: bool = False, left: float = math.inf
     ) -> Considered | str:
         """What is thought of a request, or why nothing is."""
         began, fetched = time.perf_counter(), self._keeper.fetched
         asked = [message[name] for name in ("ident", "scope", "task", "query", "model")]
         try:
-            found = self._keeper.consider(*asked, forwarded=forwarded, hurry=hurry)
+            found = self._keeper.consider(*asked, forwarded=forwarded, left=left)
         except Exception as error:
             self._fail("answering", error)
             return FAILED
@@ -237,7 +252,8 @@ class Worker:
         if message["later"] and self._behind > MOST_BEHIND:
             found = BEHIND
         elif message["later"]:
-            found = self._think(message, forwarded=True, hurry=self._behind > MANY_BEHIND)
+            left = 0.0 if self._behind > MANY_BEHIND else math.inf
+            found = self._think(message, forwarded=True, left=left)
         answer = message["answer"] if self.learning else None
         tokens = {name: message[name] for name in ("input_tokens", "output_tokens")}
         over = self._keeper.ended(
