@@ -34,10 +34,10 @@ CROWDED = "as many tasks as there is room for are at work"
 SAVING = 0.02
 """Share of the time that writing a mind may take; a slow disk is written less often."""
 
-NEWEST = 0.1
-"""Weight of the newest thought in how long thoughts take."""
-AGAIN = 0.999
-"""What is left of that with each thought without the transformers, so that they are tried again."""
+SLOWER, FASTER = 0.5, 0.1
+"""Weight of the newest thought in how long they usually take, if it took longer, or shorter."""
+AGAIN = 0.99
+"""What is left of that after one without the transformers, so that they are tried again."""
 
 Key = tuple[str, str]
 Write = Callable[[], None]
@@ -102,8 +102,9 @@ class _Held:
 
     def thinks(self, seconds: float, thought: Thought) -> None:
         if len(thought.opinions) > len(self.mind.settings.students):
-            part = NEWEST if self.thinking else 1.0
-            self.thinking += part * (seconds - self.thinking)
+            usual = self.thinking or seconds
+            more = min(seconds, 2 * usual) - usual
+            self.thinking = usual + more * (SLOWER if more > 0 else FASTER)
         else:
             self.thinking *= AGAIN
 
