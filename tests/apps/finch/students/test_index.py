@@ -78,32 +78,20 @@ def test_the_vote_is_that_of_arrays() -> None:
 
 
 @pytest.mark.parametrize("recent", [0, 5, 16, 17, 150, 399])
-def test_what_is_kept_is_what_came_last(recent: int) -> None:
+def test_what_is_kept_is_as_if_it_had_come_one_by_one(recent: int) -> None:
     traffic = [grams(query, 12) for query, _ in some_traffic(450, noise=0.2)]
-    index = Index(bits=12)
+    kept, fresh = Index(bits=12), Index(bits=12)
     for number, found in enumerate(traffic[:400]):
-        index.add(found, number)
-    index.keep(recent)
-    assert np.allclose(index._lengths[:recent], [index._length(one) for one in index._stored])
+        kept.add(found, number)
+    kept.keep(recent)
+    for number in range(400 - recent, 400):
+        fresh.add(traffic[number], number)
     for number in range(400, 450):
-        index.add(traffic[number], number)
-        numbers, likeness = index.nearest(traffic[number - 7], 5)
-        expected = plainly(index, traffic[number - 7], 5)
-        assert list(zip(numbers.tolist(), likeness.tolist(), strict=True)) == expected
-        assert all(numbers >= 400 - recent)
-    again = Index.from_state(*index.state())
-    assert all(np.array_equal(a, again.state()[0][n]) for n, a in index.state()[0].items())
-    assert np.array_equal(again._having, index._having)
-    assert (again._stale, again._reweigh_at) == (index._stale, index._reweigh_at)
-
-
-def test_lengths_follow_what_is_stored() -> None:
-    """A few with each query that comes; all before the next time."""
-    index = Index(bits=12)
-    for number, (query, _) in enumerate(some_traffic(3000, noise=0.2)):
-        again = len(index) + 1 >= index._reweigh_at
-        assert not (again and index._stale)
-        index.add(grams(query, 12), number)
-        if again:
-            then = np.array([index._length(one) for one in index._stored])
-    assert np.abs(index._lengths[: len(then)] / then - 1).max() < 0.1
+        for index in (kept, fresh):
+            index.add(traffic[number], number)
+        one, two = (index.nearest(traffic[number - 7], 5) for index in (kept, fresh))
+        assert one[0].tolist() == two[0].tolist()
+        assert one[1].tolist() == two[1].tolist()
+    again = Index.from_state(*kept.state())
+    assert all(np.array_equal(a, again.state()[0][n]) for n, a in fresh.state()[0].items())
+    assert np.array_equal(again._having, fresh._having)

@@ -19,9 +19,7 @@ LANES = 16
 LEAST = 1e-9
 """Length of a query without grams."""
 REWEIGH = 1.25
-"""Lengths are computed again whenever so many times as many queries are stored, ..."""
-SOME = 256
-"""... so many with each query that comes, which is done before the next time, and nobody waits."""
+"""Lengths are computed again whenever so many times as many queries are stored."""
 
 
 class Index:
@@ -101,9 +99,15 @@ class Index:
         first = max(0, len(self) - recent)
         stored, numbers = self._stored[first:], self._numbers[first : len(self)].copy()
         self._start_empty()
-        self._fill(stored, numbers)
-        self._reweigh_at = int(REWEIGH * len(self)) + 1
-        self._measure(0, len(self))
+        # As if they came one by one: lengths are those of when they were last computed.
+        together, then = 0, self._reweigh_at
+        while then <= len(stored):
+            together, then = then, int(REWEIGH * then) + 1
+        self._reweigh_at = then
+        self._fill(stored[:together], numbers[:together])
+        self._measure()
+        for found, number in zip(stored[together:], numbers[together:].tolist(), strict=True):
+            self._insert(found, number)
 
     def renumber(self) -> NDArray[np.int64]:
         """Number from 0 on, and tell the numbers that these stand for, rising."""
@@ -122,7 +126,7 @@ class Index:
         }
         facts = {
             "bits": self.bits, "most": self.most, "weigh": self.weigh, "read": self.read,
-            "reweigh_at": self._reweigh_at, "stale": self._stale,
+            "reweigh_at": self._reweigh_at,
         }  # fmt: skip
         return arrays, facts
 
@@ -134,7 +138,7 @@ class Index:
         stored = np.split(arrays["grams"].astype(np.int64), ends[:-1]) if len(ends) else []
         index._fill(stored, arrays["numbers"])
         index._lengths[: len(index)] = arrays["lengths"]
-        index._reweigh_at, index._stale = facts["reweigh_at"], facts["stale"]
+        index._reweigh_at = facts["reweigh_at"]
         return index
 
     def _start_empty(self) -> None:
@@ -144,7 +148,6 @@ class Index:
         self._lengths = np.ones(64)
         self._numbers = np.zeros(64, np.int64)
         self._reweigh_at = 16
-        self._stale = 0  # so many of the first lengths are to be computed again
 
     def _fill(self, stored: list[Buckets], numbers: NDArray[np.int64]) -> None:
         """Store many where there are none yet, all but their lengths."""
@@ -180,22 +183,18 @@ class Index:
         self._having[found] = sizes + 1
         self._lengths[place] = self._length(found)
         if len(self) >= self._reweigh_at:
-            self._reweigh_at, self._stale = int(REWEIGH * len(self)) + 1, place
-        if self._stale:
-            first = max(self._stale - SOME, 0)
-            self._measure(first, self._stale)
-            self._stale = first
+            self._reweigh_at = int(REWEIGH * len(self)) + 1
+            self._measure()
 
-    def _measure(self, first: int, end: int) -> None:
-        """Compute the lengths at these places again."""
-        stored = self._stored[first:end]
-        sizes = np.array([len(found) for found in stored])
+    def _measure(self) -> None:
+        """Compute the lengths of all again."""
+        sizes = np.array([len(found) for found in self._stored])
         some = sizes > 0
-        squares = np.zeros(len(stored))
+        squares = np.zeros(len(self))
         if some.any():
-            weights = self._weights(np.concatenate(stored))
+            weights = self._weights(np.concatenate(self._stored))
             squares[some] = np.add.reduceat(weights, np.cumsum(sizes[some]) - sizes[some])
-        self._lengths[first:end] = np.maximum(np.sqrt(squares), LEAST)
+        self._lengths[: len(self)] = np.maximum(np.sqrt(squares), LEAST)
 
     def _weights(self, found: Buckets) -> NDArray[np.float64]:
         if not self.weigh:
