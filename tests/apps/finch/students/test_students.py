@@ -253,3 +253,22 @@ class TestForgetting:
         without, with_replay = sureness_of_old(0), sureness_of_old(4)
         assert with_replay > 0.95
         assert with_replay > without + 0.05
+
+
+@pytest.mark.parametrize("kind", [Bayes, Linear])
+def test_a_state_in_one_piece_is_read_as_older_versions_wrote_it(
+    kind: type[Bayes | Linear],
+) -> None:
+    student = kind()
+    for query, answer in some_traffic(400, noise=0.1):
+        student.learn(query, answer)
+    arrays, facts = student.state()
+    older = {name: array for name, array in arrays.items() if "." not in name}
+    for name in {name.split(".")[0] for name in arrays if "." in name}:
+        pieces = [array for one, array in arrays.items() if one.startswith(f"{name}.")]
+        older[name] = np.concatenate(pieces)
+    again = kind.from_state(older, {**facts, "columns": 64})
+    for query, answer in some_traffic(100, noise=0.5, seed=5):
+        assert again.suggest(query) == student.suggest(query)
+        for one in (again, student):
+            one.learn(query, answer)

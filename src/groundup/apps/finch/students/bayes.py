@@ -22,7 +22,7 @@ from ..state import State
 from .classes import Classes
 from .grams import Buckets, grams
 from .student import Student
-from .table import WIDTH, Table
+from .table import WIDTH, Table, pieces
 
 
 class Bayes(Student):
@@ -113,10 +113,11 @@ class Bayes(Student):
         student = cls(classes.most, facts["bits"], facts["smoothing"], facts["longest"])
         student._classes = classes
         student._counts.widen(len(classes))
-        for place in range(student._counts.columns // WIDTH):
-            names = (f"{name}.{place}" for name in ("rows", "columns", "counts"))
+        for piece in pieces(arrays):
+            names = (f"{name}{piece}" for name in ("rows", "columns", "counts"))
             student._counts.enter(*(arrays[name] for name in names))
-        student._totals = arrays["totals"].copy()
+        totals = arrays["totals"][: student._counts.columns]
+        student._totals = np.pad(totals, (0, student._counts.columns - len(totals)))
         return student
 
     def _count(self, found: Buckets, number: int) -> None:

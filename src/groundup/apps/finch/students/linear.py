@@ -25,7 +25,7 @@ from ..state import State
 from .classes import Classes
 from .grams import Buckets, grams
 from .student import Student
-from .table import Table
+from .table import Table, pieces
 
 TOGETHER = 4096
 """Buckets that are copied in one piece."""
@@ -155,11 +155,11 @@ class Linear(Student):
         )  # fmt: skip
         student._classes = classes
         student._weights.widen(len(classes))
-        for place, _ in enumerate(range(0, 1 << facts["bits"], TOGETHER)):
-            rows = arrays[f"rows.{place}"]
-            student._weights.put(rows, arrays[f"weights.{place}"])
-            student._squares[rows] = arrays[f"squares.{place}"]
-            student._having[rows] = arrays[f"having.{place}"]
+        for piece in pieces(arrays):
+            rows = arrays[f"rows{piece}"]
+            student._weights.put(rows, arrays[f"weights{piece}"])
+            student._squares[rows] = arrays[f"squares{piece}"]
+            student._having[rows] = arrays[f"having{piece}"]
         ends = np.cumsum(arrays["sizes"])
         stored = np.split(arrays["memory"].astype(np.int64), ends[:-1]) if len(ends) else []
         student._memory = list(zip(stored, arrays["numbers"].tolist(), strict=True))

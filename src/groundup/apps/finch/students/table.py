@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from mmap import mmap
 from typing import Any
 
@@ -110,3 +110,17 @@ class Table:
         written = self.written
         for block in self._blocks:
             block[written] *= np.float32(factor)
+
+
+def pieces(arrays: Iterable[str]) -> list[str]:
+    """What the names of a saved table's pieces end in, one for each piece.
+
+    Args:
+        arrays: names, of which those of rows count. In older states there is one piece, and its
+            name ends in nothing.
+
+    Example:
+        >>> pieces(["rows.0", "weights.0", "rows.1", "weights.1"]), pieces(["rows", "weights"])
+        (['.0', '.1'], [''])
+    """
+    return [name.removeprefix("rows") for name in arrays if name.startswith("rows")]
