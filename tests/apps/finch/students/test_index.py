@@ -95,3 +95,12 @@ def test_what_is_kept_is_as_if_it_had_come_one_by_one(recent: int) -> None:
     again = Index.from_state(*kept.state())
     assert all(np.array_equal(a, again.state()[0][n]) for n, a in fresh.state()[0].items())
     assert np.array_equal(again._having, fresh._having)
+
+
+def test_lengths_are_measured_together_as_one_by_one() -> None:
+    index = Index(bits=12)
+    index.add(np.empty(0, np.int64), 0)
+    for number, (query, _) in enumerate(some_traffic(300, noise=0.2)):
+        index.add(grams(" ".join([query] * (1 + number % 5)), 12)[number % 7 :], number)
+    index._measure()
+    assert index._lengths[: len(index)].tolist() == [index._length(one) for one in index._stored]

@@ -189,12 +189,12 @@ class Index:
     def _measure(self) -> None:
         """Compute the lengths of all again."""
         sizes = np.array([len(found) for found in self._stored])
-        some = sizes > 0
-        squares = np.zeros(len(self))
-        if some.any():
-            weights = self._weights(np.concatenate(self._stored))
-            squares[some] = np.add.reduceat(weights, np.cumsum(sizes[some]) - sizes[some])
-        self._lengths[: len(self)] = np.maximum(np.sqrt(squares), LEAST)
+        starts = np.cumsum(sizes) - sizes
+        weights = self._weights(np.concatenate([np.empty(0, np.int64), *self._stored]))
+        for size in np.unique(sizes).tolist():  # rows are added up as one by one, to the bit
+            places = np.flatnonzero(sizes == size)
+            squares = weights[starts[places][:, None] + np.arange(size)].sum(axis=1)
+            self._lengths[places] = np.maximum(np.sqrt(squares), LEAST)
 
     def _weights(self, found: Buckets) -> NDArray[np.float64]:
         if not self.weigh:
