@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
@@ -229,62 +227,6 @@ def test_a_task_makes_room_only_when_it_rests(store: Store) -> None:
     found = asked(keeper, 1, "aaaaaaaa")
     assert found is not None
     assert found.thought.opinions, "it is back from the disk"
-
-
-class Shelf(Executor):
-    """Does what it was given when it is told to."""
-
-    def __init__(self) -> None:
-        self.jobs: list[tuple[Future[Any], Callable[[], Any]]] = []
-
-    def submit(self, job: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
-        self.jobs.append((Future(), lambda: job(*given, **named)))
-        return self.jobs[-1][0]
-
-    def work(self) -> None:
-        for future, job in self.jobs:
-            try:
-                future.set_result(job())
-            except FinchError as error:
-                future.set_exception(error)
-        self.jobs = []
-
-
-# R14.3: others are answered while the models of a task are made.
-def test_a_mind_comes_when_it_has_been_made(store: Store) -> None:
-    shelf = Shelf()
-    keeper = Keeper(store, QUICK, worth=0, held=2, apart=shelf)
-    for task in ("aaaaaaaa", "bbbbbbbb"):
-        for number in range(3):
-            assert asked(keeper, number, task) is None
-            assert "fetched" in keeper.absent
-    assert len(shelf.jobs) == 2, "each is sent for once"
-    assert asked(keeper, 1, "cccccccc") is None
-    assert "room" in keeper.absent, "those that come take room"
-    shelf.work()
-    assert keeper.fetched == 0
-    assert asked(keeper, 1, "bbbbbbbb") is not None
-    assert {one["task"] for one in keeper.tasks()} == {"aaaaaaaa", "bbbbbbbb"}
-    assert keeper.fetched == 2
-
-
-def test_whose_mind_cannot_be_made_is_told_so_alone(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shelf = Shelf()
-    keeper = Keeper(store, QUICK, worth=0, apart=shelf)
-    asked(keeper, 1, "aaaaaaaa")
-    with monkeypatch.context() as patched:
-        patched.setattr(Mind, "__init__", Mock(side_effect=FinchError("no room")))
-        shelf.work()
-    assert asked(keeper, 1, "bbbbbbbb") is None
-    with pytest.raises(FinchError, match="no room"):
-        asked(keeper, 2, "aaaaaaaa")
-    shelf.work()
-    assert asked(keeper, 1, "bbbbbbbb") is not None
-    assert asked(keeper, 3, "aaaaaaaa") is None, "it is tried again"
-    shelf.work()
-    assert asked(keeper, 4, "aaaaaaaa") is not None
 
 
 def test_a_task_that_comes_seldom_pushes_nobody_out(store: Store) -> None:

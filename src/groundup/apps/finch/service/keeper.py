@@ -13,10 +13,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
 from ..agreement import agreement
 from ..errors import FinchError
@@ -31,7 +30,6 @@ MOST_OPEN = 10_000
 MOST_SEEN = 10_000
 """Tasks that are counted before they have a mind."""
 NEW = "its task is new"
-COMING = "what was learned of its task is being fetched"
 CROWDED = "as many tasks as there is room for are at work"
 SAVING = 0.02
 """Share of the time that writing a mind may take; a slow disk is written less often."""
@@ -43,7 +41,6 @@ AGAIN = 0.99
 
 Key = tuple[str, str]
 Write = Callable[[], None]
-T = TypeVar("T")
 
 
 def as_good(local: str, remote: str) -> bool:
@@ -152,18 +149,6 @@ class Over:
     agreed: bool | None = None
 
 
-class _AtOnce(Executor):
-    """Does in this thread what it is given."""
-
-    def submit(self, job: Callable[..., T], /, *given: Any, **named: Any) -> Future[T]:
-        done: Future[T] = Future()
-        try:
-            done.set_result(job(*given, **named))
-        except Exception as error:
-            done.set_exception(error)
-        return done
-
-
 class Keeper:
     """Keeps minds.
 
@@ -178,8 +163,6 @@ class Keeper:
         worth: how often a task must have come before it gets a mind.
         every: seconds between two savings of a mind that has learned; more if they take long.
         clock: seconds.
-        apart: where minds are made and fetched, which takes from a third of a second to minutes, so
-            that others are answered meanwhile; at once if None.
 
     Example:
         >>> import tempfile
@@ -203,14 +186,11 @@ class Keeper:
         worth: int = 5,
         every: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
-        apart: Executor | None = None,
     ) -> None:
         self._store, self._settings, self._seed = store, settings, seed
         self._limit, self._most, self._worth = min(held, most), most, worth
         self._every, self._idle, self._clock = every, idle, clock
-        self._apart = apart or _AtOnce()
         self._held: OrderedDict[Key, _Held] = OrderedDict()
-        self._coming: dict[Key, Future[_Held]] = {}
         self._seen: OrderedDict[Key, int] = OrderedDict()
         self._open: OrderedDict[str, tuple[Key, Thought]] = OrderedDict()
         self._disk, self._turns = threading.Lock(), threading.Lock()
@@ -397,47 +377,34 @@ class Keeper:
             }
 
     def _hold(self, key: Key) -> _Held | None:
-        if key not in self._held and key not in self._coming:
-            self.absent = self._send_for(key)
-        for one in [one for one, future in self._coming.items() if future.done()]:
-            self._take_in(one, key)
-        held = self._held.get(key)
-        if held is None:
-            return None
+        if key not in self._held:
+            if len(self._held) >= self._limit and self._leaving() is None:
+                self.absent = CROWDED
+                return None
+            held = self._new(key)
+            if held is None:
+                self.absent = NEW
+                return None
+            self._put_away()
+            self._held[key] = held
+            self.fetched += 1
+        held = self._held[key]
         self._held.move_to_end(key)
         held.asked = self._clock()
         return held
 
-    def _send_for(self, key: Key) -> str:
-        """Let the mind of a task come if it may; why it is not there."""
-        if len(self._held) + len(self._coming) >= self._limit and self._leaving() is None:
-            return CROWDED
-        known = key not in self._seen and key in self._store.minds
-        if not known and self._count(key) <= self._worth:
-            return NEW
-        self._seen.pop(key, None)
-        self._coming[key] = self._apart.submit(self._made, key, known)
-        return COMING
-
-    def _made(self, key: Key, known: bool) -> _Held:
-        """The mind of a task, from the disk or a new one."""
-        saved = self._store.minds.load(*key) if known else None
+    def _new(self, key: Key) -> _Held | None:
+        """The mind of a task that is not held, from the disk or a new one."""
+        saved = None if key in self._seen else self._store.minds.load(*key)
         if saved is not None:
             content = saved.content
             mind = Mind.from_state(dict(saved.arrays), content["mind"], self._settings, as_good)
             return _Held(mind, Counts(**content["counts"]), saved=self._clock())
+        if self._count(key) <= self._worth:
+            return None
+        del self._seen[key]
         mind = Mind(self._settings, self._seed ^ int(key[1][:8], 16), as_good)
         return _Held(mind, Counts(), saved=self._clock())
-
-    def _take_in(self, key: Key, wanted: Key) -> None:
-        """Hold a mind that has come; if it could not be made, who wants it is told why."""
-        if key != wanted and self._coming[key].exception() is not None:
-            return
-        held = self._coming.pop(key).result()
-        self._put_away()
-        held.asked = self._clock()
-        self._held[key] = held
-        self.fetched += 1
 
     def _leaving(self) -> Key | None:
         """Who would make room: the one asked longest ago, if it is long and it is not at work."""

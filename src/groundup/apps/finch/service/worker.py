@@ -24,7 +24,6 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +170,8 @@ class Worker:
                 inbox.reply({"id": message["id"], **reply} if "id" in message else reply)
 
     def _learn(self) -> None:
-        _step_back()
+        if sys.platform == "linux":  # elsewhere it would be the whole process, the answers too
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while not self._ending.is_set():
             if self._halt.is_set():
                 self._ending.wait(TURN)
@@ -291,11 +291,6 @@ class Worker:
         return {"hopeful": [message["scope"], message["task"]]}
 
 
-def _step_back() -> None:
-    if sys.platform == "linux":  # elsewhere it would be the whole process, the answers too
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
 def main(ours: socket.socket, options: Mapping[str, Any]) -> None:
     """What the process does, from its start to its end.
 
@@ -312,14 +307,11 @@ def main(ours: socket.socket, options: Mapping[str, Any]) -> None:
     with ours:
         try:
             with Store(options["home"], pid=os.getppid(), **options["store"]) as store:
-                settings = MindSettings(**options["mind"])
-                apart = ThreadPoolExecutor(1, "finch minds", _step_back)
-                keeper = Keeper(store, settings, **options["keeper"], apart=apart)
+                keeper = Keeper(store, MindSettings(**options["mind"]), **options["keeper"])
                 worker = Worker(store, keeper, **options["worker"])
                 try:
                     asyncio.run(worker.run(ours))
                 finally:
-                    apart.shutdown(cancel_futures=True)
                     keeper.save()
         except FinchError as error:
             with contextlib.suppress(OSError):  # the proxy may have gone

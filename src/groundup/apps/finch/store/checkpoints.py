@@ -94,10 +94,6 @@ class Checkpoints:
             os.replace(part, newest)
             sync(newest.parent)
 
-    def __contains__(self, key: tuple[str, str]) -> bool:
-        """Whether something was learned of a task, in a scope."""
-        return any(path.exists() for path in self._paths(*key)[:2])
-
     def load(self, scope: str, task: str) -> State | None:
         """The newest state that is whole, with a warning if it is not the last one.
 
