@@ -24,9 +24,6 @@ from .passage import Passage
 from .refusals import OwnNames, refusal
 from .upstream import Upstream
 
-SELDOM = 30.0
-"""Seconds between two searches for garbage among all objects: connections leave some behind."""
-
 
 def create_app(
     upstream: str,
@@ -79,7 +76,7 @@ def create_app(
     async def life(app: Starlette) -> AsyncIterator[None]:
         async with nullcontext() if lifespan is None else lifespan(app):
             try:
-                with settled(SELDOM):
+                with settled():
                     yield
             finally:
                 await remote.close()

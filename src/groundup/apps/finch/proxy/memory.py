@@ -13,12 +13,13 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def settled(seldom: float) -> Iterator[None]:
-    """Within it garbage is looked for among the objects that came since the last full search.
+def settled(seldom: float | None = None) -> Iterator[None]:
+    """Within it garbage is looked for among the objects that came since.
 
     Args:
-        seldom: seconds after which all objects are looked at again. What has become garbage since
-            it was passed over stays until then.
+        seldom: if there will be very many, what a full search has seen is passed over by later ones
+            too, and all objects are looked at again after so many seconds only. What has become
+            garbage since it was passed over stays until then.
 
     Example:
         >>> before = gc.get_freeze_count()
@@ -30,7 +31,7 @@ def settled(seldom: float) -> Iterator[None]:
 
     def look(phase: str, info: dict[str, int]) -> None:
         nonlocal whole
-        if info["generation"] < 2:
+        if seldom is None or info["generation"] < 2:
             return
         if phase == "stop":
             gc.freeze()
