@@ -231,7 +231,7 @@ class Keeper:
         if held is None:
             return None
         began = time.perf_counter()
-        thought = held.mind.consider(query, hurry=held.thinking > left)
+        thought = held.mind.consider(query, hurry=held.thinking >= left)
         held.thinks(time.perf_counter() - began, thought)
         if forwarded:
             thought = thought.unserved()

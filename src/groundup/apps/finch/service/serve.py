@@ -23,8 +23,8 @@ from .brain import Brain
 
 EVERY = 1.0
 """Seconds between two looks at what the process that learns has to tell."""
-DEADLINE = 0.25
-"""Seconds that a request waits for a verdict before it is sent upstream without one."""
+LATE = 0.25
+"""Seconds beyond the patience after which the proxy goes on, whatever became of the verdict."""
 
 
 class Service:
@@ -87,7 +87,11 @@ class Service:
         settings = self.settings
         home = Home(settings.home, make=False)
         scopes = Scopes(home)
-        limits = Limits(body=settings.max_body, query=settings.longest_query, deadline=DEADLINE)
+        limits = Limits(
+            body=settings.max_body,
+            query=settings.longest_query,
+            deadline=settings.patience / 1e3 + LATE,
+        )
         app = create_app(
             settings.upstream,
             self.brain,

@@ -23,7 +23,7 @@ from safetensors.numpy import load
 
 from ..errors import FinchError
 
-FORMAT = 1
+FORMAT = 2
 CONTENT = "content.json"
 """The name of the array that is JSON."""
 HEADER = "finch"
