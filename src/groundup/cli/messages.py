@@ -47,7 +47,8 @@ SPELLINGS = {"≥": ">=", "≤": "<=", "–": "-", "—": "-", "…": "...", "×
 
 EXTRAS = {
     "sklearn": "data",
-    "httpcore2": "finch",
+    "aiohttp": "finch",
+    "httptools": "finch",
     "httpx2": "finch",
     "optuna": "sweep",
     "tensorboardX": "tensorboard",

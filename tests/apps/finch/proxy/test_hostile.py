@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import socket
+import time
 import tracemalloc
 from contextlib import suppress
 
@@ -146,6 +147,31 @@ def test_large_heads(play: Stage) -> None:
         assert status_of(answer_to(play, endless + b"\r\n\r\n")) in (400, 431)
     fewer = {**OLD, **{f"x-{number}": "v" * 100 for number in range(500)}}
     assert status_of(answer_to(play, raw_request(BODY, fewer))) == 200
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"",
+        b"GET /",
+        b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nx: ",
+        b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"2\r\n{}\r\n0\r\nx: ",
+        b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n2;",
+    ],
+    ids=["nothing", "target", "header", "trailer", "extension"],
+)
+def test_what_has_no_end_is_cut_off(play: Stage, start: bytes) -> None:
+    piece = b"\r\n" * 8192 if start == b"" else b"v" * 16384
+    with play.connect() as connection:
+        connection.sendall(start)
+        with suppress(ConnectionError):
+            for _ in range(1000):
+                connection.sendall(piece)
+                time.sleep(0.001)
+            pytest.fail("it takes more and more")
+    assert not play.upstream.seen
+    assert play.post(ask()).status_code == 200
 
 
 # R14.1: 32 MB pass, one byte more does not.

@@ -54,7 +54,8 @@ def create_app(
     Example:
         >>> from starlette.testclient import TestClient
         >>> app = create_app("http://127.0.0.1:9", Silent(), scope_of=lambda headers: "")
-        >>> TestClient(app, base_url="http://localhost").get("/v1/models").status_code
+        >>> with TestClient(app, base_url="http://localhost") as client:
+        ...     client.get("/v1/models").status_code
         502
     """
     limits = Limits() if limits is None else limits

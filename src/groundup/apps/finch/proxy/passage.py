@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-import httpcore2
 from starlette.types import Receive, Scope, Send
 
 from ..wire import Answer, Call, error_body, error_event, local_body, local_events, read_call
@@ -22,7 +21,7 @@ from .copying import Copy, WholeEvents, is_event_stream
 from .headers import as_mapping, to_client, to_upstream
 from .incoming import Body, BodyError, ClientLeftError
 from .limits import Limits
-from .upstream import ERRORS, Upstream, failure
+from .upstream import ERRORS, Response, Upstream, failure
 
 log = logging.getLogger("groundup.finch")
 
@@ -101,7 +100,7 @@ class Passage:
                 self.scope["method"],
                 self.upstream.target(self.scope["raw_path"], self.scope["query_string"]),
                 self._request_headers(),
-                self.body.start if self.body.complete else self.body,
+                None if self.body.complete and not self.body.start else self.body,
             )
         except BodyError as error:
             await self.fail(error.status, error.words)
@@ -113,7 +112,7 @@ class Passage:
                 await self._relay(response)
             finally:
                 self._over = True
-                await response.aclose()
+                response.close()
 
     def _watch(self) -> None:
         """From the end of the request's body on, see whether the client leaves."""
@@ -171,7 +170,7 @@ class Passage:
         await self._piece(body)
         await self._last()
 
-    async def _relay(self, response: httpcore2.Response) -> None:
+    async def _relay(self, response: Response) -> None:
         headers = as_mapping(response.headers)
         forward = to_client(response.headers)
         status = response.status
@@ -191,9 +190,8 @@ class Passage:
             else None
         )
         await self._start(status, [*forward, *self._marks(b"forwarded")])
-        assert isinstance(response.stream, AsyncIterable)
         try:
-            async for chunk in response.stream:
+            async for chunk in response:
                 if copy is not None:
                     copy.feed(chunk)
                 whole = chunk if events is None else events.pass_on(chunk)
@@ -234,7 +232,7 @@ class Passage:
         if not self.body.complete:
             length = self.headers.get("content-length")
             if length is None or "transfer-encoding" in self.headers:
-                return [*headers, (b"transfer-encoding", b"chunked")]
+                return headers
             return [*headers, (b"content-length", length.split(",")[0].encode())]
         if self.body.start or self.headers.keys() & {"content-length", "transfer-encoding"}:
             return [*headers, (b"content-length", b"%d" % len(self.body.start))]

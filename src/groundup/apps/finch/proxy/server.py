@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import socket
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .limits import Limits
 
@@ -17,6 +19,36 @@ GRACE = 5
 def _is_news(record: logging.LogRecord) -> bool:
     # An answer whose upstream died is left without its end on purpose; see `passage`.
     return "without completing response" not in record.getMessage()
+
+
+class _Bounded(HttpToolsProtocol):
+    """Ends a connection on which much comes that is neither of a body nor a whole request.
+
+    httptools takes heads, and the trailers behind a body, of any length.
+    """
+
+    most = 0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._idle = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._idle += len(data)
+        super().data_received(data)
+        if self._idle > self.most and not self.transport.is_closing():
+            if self.cycle is None or self.cycle.response_complete:
+                self.send_400_response("The head of a request is too long.")
+            else:
+                self.transport.abort()
+
+    def on_body(self, body: bytes) -> None:
+        self._idle = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._idle = 0
+        super().on_message_complete()
 
 
 def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -64,8 +96,11 @@ def server_settings(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Confi
     """
     limits = Limits() if limits is None else limits
     logging.getLogger("uvicorn.error").addFilter(_is_news)
+    # More than the proxy's own limit, so that its words are the ones that are read.
+    http = type("Bounded", (_Bounded,), {"most": 2 * limits.headers})
     return uvicorn.Config(
         app,
+        http=http,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -73,8 +108,6 @@ def server_settings(app: ASGIApp, limits: Limits | None = None) -> uvicorn.Confi
         proxy_headers=False,
         ws="none",
         lifespan="on",
-        # More than the proxy's own limit, so that its words are the ones that are read.
-        h11_max_incomplete_event_size=2 * limits.headers,
         timeout_graceful_shutdown=GRACE,
         timeout_keep_alive=75,
     )
