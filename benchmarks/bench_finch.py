@@ -133,6 +133,7 @@ async def stand_in() -> None:
 
 
 def serve(upstream: str) -> None:
+    from groundup.apps.finch.service.loop import run
     from groundup.apps.finch.service.serve import Service
     from groundup.apps.finch.settings import read_settings
     from groundup.cli.messages import stops_at_sigterm
@@ -141,7 +142,7 @@ def serve(upstream: str) -> None:
         flags = {"upstream": upstream, "home": f"{folder}/home", "port": 0}
         with Service(read_settings(flags, {})) as service:
             port = service.listener.getsockname()[1]
-            asyncio.run(service.run(lambda: print(port, flush=True)))
+            run(service.run(lambda: print(port, flush=True)))
 
 
 def teach(port: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json as json_
 import math
 import os
@@ -100,6 +99,7 @@ def serve(
 
     Point a client's base URL at it; nothing else changes. Keys are passed on, never stored.
     """
+    from ..apps.finch.service.loop import run
     from ..apps.finch.service.serve import Service
     from ..apps.finch.settings import misspelled
 
@@ -125,7 +125,7 @@ def serve(
             print(service.settings.summary())
             print(f"\nReady: {service.address} (Ctrl-C ends it)", flush=True)
 
-        asyncio.run(service.run(ready))
+        run(service.run(ready))
 
 
 def _settings(
@@ -395,6 +395,7 @@ def demo(
     """
     from ..apps.finch.rehearsal.clinc150 import CREDIT, load_clinc150
     from ..apps.finch.rehearsal.demo import Seen, send, upstream
+    from ..apps.finch.service.loop import run
     from ..apps.finch.service.serve import Service
 
     stream = load_clinc150(seed)[:requests]
@@ -407,14 +408,14 @@ def demo(
         with Service(_settings(flags, {})) as service:
             ready, failed = threading.Event(), []
 
-            def run() -> None:
+            def serve_here() -> None:
                 try:
-                    asyncio.run(service.run(ready.set))
+                    run(service.run(ready.set))
                 except Exception as error:
                     failed.append(error)
                     ready.set()
 
-            thread = threading.Thread(target=run, daemon=True)
+            thread = threading.Thread(target=serve_here, daemon=True)
             thread.start()
             try:
                 ready.wait()

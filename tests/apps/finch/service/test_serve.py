@@ -23,6 +23,7 @@ from tests.apps.finch.service.quick import COMMAND, ROOT
 
 from groundup.apps.finch.service import worker
 from groundup.apps.finch.service.brain import Brain
+from groundup.apps.finch.service.loop import run
 from groundup.apps.finch.service.serve import Service
 from groundup.apps.finch.settings import read_settings
 from groundup.apps.finch.store import Store
@@ -38,7 +39,7 @@ def service_of(home: Path, **flags: Any) -> Service:
 def running(home: Path, **flags: Any) -> Iterator[str]:
     with service_of(home, **flags) as service:
         ready = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(service.run(ready.set)))
+        thread = threading.Thread(target=lambda: run(service.run(ready.set)))
         thread.start()
         try:
             assert ready.wait(60)
@@ -103,7 +104,7 @@ def test_ctrl_c_ends_it_without_a_word_at_any_moment(
 
     monkeypatch.setattr(Brain, "start", start)
     with service_of(tmp_path / "home") as service, pytest.raises(KeyboardInterrupt):
-        asyncio.run(service.run(ready))
+        run(service.run(ready))
     assert not service.brain._process.is_alive()
     assert capfd.readouterr() == ("", "")
     with Store(tmp_path / "home"):

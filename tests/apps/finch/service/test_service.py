@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
@@ -18,6 +17,7 @@ import pytest
 from groundup.apps.finch.errors import FinchError
 from groundup.apps.finch.rehearsal.demo import send, upstream
 from groundup.apps.finch.service import serve
+from groundup.apps.finch.service.loop import run
 from groundup.apps.finch.service.serve import Service, worker_options
 from groundup.apps.finch.settings import read_settings
 from groundup.apps.finch.store import Home, page, status
@@ -47,14 +47,14 @@ def running(home: Path, remote: str) -> Iterator[Service]:
     with Service(settings) as service:
         ready, failed = threading.Event(), []
 
-        def run() -> None:
+        def serve_here() -> None:
             try:
-                asyncio.run(service.run(ready.set))
+                run(service.run(ready.set))
             except FinchError as error:
                 failed.append(error)
                 ready.set()
 
-        thread = threading.Thread(target=run)
+        thread = threading.Thread(target=serve_here)
         thread.start()
         assert ready.wait(60)
         if failed:

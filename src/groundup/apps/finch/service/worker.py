@@ -35,6 +35,7 @@ from ..store.record import Record
 from ..store.store import Store
 from .inbox import Inbox
 from .keeper import MOST_OPEN, Considered, Keeper, Write
+from .loop import run
 
 SLICE = 0.004
 """Seconds of learning between two looks for messages."""
@@ -310,7 +311,7 @@ def main(ours: socket.socket, options: Mapping[str, Any]) -> None:
                 keeper = Keeper(store, MindSettings(**options["mind"]), **options["keeper"])
                 worker = Worker(store, keeper, **options["worker"])
                 try:
-                    asyncio.run(worker.run(ours))
+                    run(worker.run(ours))
                 finally:
                     keeper.save()
         except FinchError as error:
