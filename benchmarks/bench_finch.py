@@ -52,6 +52,8 @@ TIMED = {1: 500, 10: 1500}
 """Requests at one time: how many are timed."""
 PAUSE = 0.1
 """Mean seconds from an answer to the next request of a caller."""
+PATIENCE = (10.0, 2.0)
+"""Milliseconds that a request waits at most: of serve, and so few that the students are alone."""
 LABELLED = {
     "model": "some-model", "max_tokens": 16, "temperature": 0, "system": INSTRUCTION,
 }  # fmt: skip
@@ -132,14 +134,14 @@ async def stand_in() -> None:
     await server.serve_forever()
 
 
-def serve(upstream: str) -> None:
+def serve(upstream: str, patience: float) -> None:
     from groundup.apps.finch.service.loop import run
     from groundup.apps.finch.service.serve import Service
     from groundup.apps.finch.settings import read_settings
     from groundup.cli.messages import stops_at_sigterm
 
     with stops_at_sigterm(), tempfile.TemporaryDirectory() as folder:
-        flags = {"upstream": upstream, "home": f"{folder}/home", "port": 0}
+        flags = {"upstream": upstream, "home": f"{folder}/home", "port": 0, "patience": patience}
         with Service(read_settings(flags, {})) as service:
             port = service.listener.getsockname()[1]
             run(service.run(lambda: print(port, flush=True)))
@@ -209,13 +211,13 @@ def quoted(*names: str) -> list[str]:
     return [head for name in names for head in (f"{name} p50, ms", "p99")]
 
 
-def act(role: str, port: int) -> None:
+def act(role: str, port: int, patience: float) -> None:
     """What one of the processes does until it is ended."""
     match role:
         case "remote":
             asyncio.run(stand_in())
         case "serve":
-            serve(f"http://127.0.0.1:{port}")
+            serve(f"http://127.0.0.1:{port}", patience)
         case "teach":
             teach(port)
 
@@ -227,21 +229,31 @@ def main() -> None:
     parser.add_argument("--levels", type=int, nargs="+", default=list(LEVELS), choices=LEVELS)
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--taught", type=int, default=TAUGHT, help="labelled requests at first")
+    parser.add_argument("--patience", type=float, nargs="+", default=PATIENCE, help="ms, of serve")
     parser.add_argument("--write", action="store_true", help="put the tables into the page")
     options = parser.parse_args()
     if options.role is not None:
         with suppress(KeyboardInterrupt):
-            act(options.role, int(options.port or 0))
+            act(options.role, int(options.port or 0), options.patience[0])
         return
-    with (
-        process("--role", "remote", script=__file__) as remote,
-        process("--role", "serve", str(remote), script=__file__) as server,
-    ):
-        here = local_answers(remote, server, options.taught)
-        there = streams(remote, server, options.levels, options.turns)
-    head = ["requests at one time", "answered here", *quoted("direct", "here")]
+    here: list[list[str]] = []
+    there: list[list[str]] = []
+    for patience in options.patience:
+        waits = "--patience", str(patience)
+        with (
+            process("--role", "remote", script=__file__) as remote,
+            process("--role", "serve", str(remote), *waits, script=__file__) as server,
+        ):
+            first = f"{patience:g}"
+            here += ([first, *row] for row in local_answers(remote, server, options.taught))
+            found = streams(remote, server, options.levels, options.turns)
+            there += ([first, *row] for row in found)
+    head = ["waits, ms", "requests at one time", "answered here", *quoted("direct", "here")]
     local = markdown_table(head, here)
-    head = ["the task", "streams at one time", "measured", *quoted("direct", "through", "added")]
+    head = [
+        "waits, ms", "the task", "streams at one time", "measured",
+        *quoted("direct", "through", "added"),
+    ]  # fmt: skip
     forwarded = markdown_table(head, there)
     print(f"{local}\n\n{forwarded}")
     if options.write:
@@ -250,7 +262,9 @@ def main() -> None:
             "## Finch: what a user waits for\n\nWhole answers made here, in ms, after "
             f"{options.taught:,} labelled requests of CLINC150 were seen; beside a stand-in for "
             "the remote API that answers at once. The mind learns on meanwhile.\n\n"
-            f"{local}\n\nTime to the first byte of a streamed answer that is forwarded, in ms, "
+            f"{local}\n\nWho waits 10 ms at most (the default of `--patience`) waits for the "
+            "transformers where the students are in doubt, who waits 2 ms for the students alone. "
+            "Time to the first byte of a streamed answer that is forwarded, in ms, "
             f"while minds learn; an event every {INTERVAL * 1e3:.0f} ms in each stream. Where some "
             "answers of a task are served, each request is made of halves of two and waits for a "
             "thought, and those that were forwarded are measured. All "

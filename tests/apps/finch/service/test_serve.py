@@ -20,13 +20,16 @@ from typing import Any
 import httpx2
 import pytest
 from tests.apps.finch.service.quick import COMMAND, ROOT
+from tests.apps.finch.upstream import OLD, ask
 
+from groundup.apps.finch.proxy.brain import Verdict, new_ident
 from groundup.apps.finch.service import worker
 from groundup.apps.finch.service.brain import Brain
 from groundup.apps.finch.service.loop import run
 from groundup.apps.finch.service.serve import Service
 from groundup.apps.finch.settings import read_settings
 from groundup.apps.finch.store import Store
+from groundup.apps.finch.wire import Call
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -72,6 +75,20 @@ def test_a_server_for_others_knows_its_names(tmp_path: Path) -> None:
         local = address.replace("0.0.0.0", "127.0.0.1")
         for host, status in (("finch.lan", 200), ("10.1.2.3", 200), ("a.lan", 421)):
             assert httpx2.get(f"{local}/finch/", headers={"host": host}).status_code == status
+
+
+@pytest.mark.parametrize(("patience", "status"), [(1000, 200), (10, 502)])
+def test_a_request_waits_as_long_as_the_setting_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int, status: int
+) -> None:
+    async def slow(brain: Brain, call: Call, scope: str) -> Verdict:
+        await asyncio.sleep(0.5)
+        return Verdict(new_ident(), True, "balance", "score 0.99", 12, 1)
+
+    monkeypatch.setattr(Brain, "consider", slow)
+    with running(tmp_path / "home", patience=patience) as address:
+        found = httpx2.post(f"{address}/v1/messages", json=ask(), headers=OLD)
+    assert found.status_code == status
 
 
 # Ctrl-C
