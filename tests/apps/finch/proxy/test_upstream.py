@@ -131,6 +131,19 @@ def test_a_connection_is_used_again() -> None:
     run(test)
 
 
+@pytest.mark.parametrize(
+    ("method", "status"), [("GET", b"204 No Content"), ("GET", b"304 Not"), ("HEAD", b"200 OK")]
+)
+def test_an_answer_without_a_body_ends_at_once(method: str, status: bytes) -> None:
+    async def test() -> None:
+        async with reached() as (upstream, place):
+            place.answer = b"HTTP/1.1 " + status + b"\r\n\r\n"
+            for _ in range(2):
+                assert await read(await sent(upstream, method)) == b""
+
+    run(test)
+
+
 def test_a_connection_that_was_not_read_to_its_end_is_not_used_again() -> None:
     async def test() -> None:
         async with reached() as (upstream, place):

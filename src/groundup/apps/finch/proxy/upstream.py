@@ -252,10 +252,10 @@ class _Upload:
         await self._limit.__aenter__()
         self._asking = True
 
-    async def __aexit__(self, *raised: Any) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
         self._asking = False
-        await self._limit.__aexit__(*raised)
-        if self._error is not None:
+        await self._limit.__aexit__(kind, *rest)
+        if self._error is not None and kind is not None:
             raise self._error
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
