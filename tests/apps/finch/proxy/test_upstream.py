@@ -81,13 +81,13 @@ async def reached(
 
 @asynccontextmanager
 async def linked(
-    limits: Limits | None = None, method: str = "GET"
+    limits: Limits | None = None,
 ) -> AsyncIterator[tuple[asyncio.Task[Response], socket.socket]]:
     """A request that is being sent, and the bare socket at its other end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         upstream = Upstream(f"http://127.0.0.1:{listener.getsockname()[1]}", limits or Limits())
-        task = asyncio.create_task(sent(upstream, method))
+        task = asyncio.create_task(sent(upstream))
         other, _ = await asyncio.get_running_loop().sock_accept(listener)
         with other:
             other.setblocking(False)

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
-from multidict import CIMultiDict
 from yarl import URL
 
 from ..errors import FinchError
@@ -219,7 +218,7 @@ class Upstream:
         pairs = [(b"host", self._host), *headers]
         try:
             options: dict[str, Any] = {
-                "headers": CIMultiDict((name.decode(), _text(value)) for name, value in pairs),
+                "headers": [(name.decode(), _text(value)) for name, value in pairs],
                 "proxy": self._proxy,
                 "allow_redirects": False,
             }
