@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....engine.autograd import no_grad
-from ....engine.compiler.run import Compiled, compile
+from ....engine.compiler.run import compile
 from ....engine.ops.creation import tensor
 from ....engine.tensor import Tensor
 from ....nn import functional as F
@@ -82,7 +82,7 @@ class Judge(Learner[Encoder]):
             head_pace=self.head_pace,
         )
         super().__init__(sizes, tokenizer, online, seed)
-        self._programs: dict[tuple[int, int], Compiled[..., tuple[Tensor, Tensor]]] = {}
+        self._programs: dict[tuple[int, int], Callable[..., tuple[Tensor, Tensor]]] = {}
 
     def _all(self, tokens: Tensor, features: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
         judged, _, vector = self.online.average(tokens, features, after)
@@ -124,9 +124,10 @@ class Judge(Learner[Encoder]):
     ) -> tuple[Tensor, Tensor]:
         """What the average says, by a program for each length, so that none waits for another."""
         shape = tokens.shape[1], after.shape[1]
+        given = tensor(tokens), tensor(features), tensor(after)
         if shape not in self._programs:
-            self._programs[shape] = compile(self._all)
-        return self._programs[shape](tensor(tokens), tensor(features), tensor(after))
+            self._programs[shape] = compile(self._all).settled(*given)
+        return self._programs[shape](*given)
 
     def after(self, answers: Sequence[Sequence[int]]) -> NDArray[Any]:
         """What stands behind the queries: the mark, then the tokens of the answers if any."""

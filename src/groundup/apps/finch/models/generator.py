@@ -105,7 +105,7 @@ class Generator(Learner[Decoder]):
 
     def prepare(self, length: int) -> None:
         """Compile what answers queries that are padded to this length."""
-        self._writer(length).prepare(*packed([BLANK], length))
+        self._writer(length)
 
     def _writer(self, length: int) -> _Writer:
         if length not in self._writers:
@@ -120,7 +120,10 @@ class _Writer:
         self.net, self.most = net, net.sizes.answer
         self.cache: KeyValueCache = net.make_cache(length)
         self.bag = zeros(1, 1, net.sizes.d_model)
-        self._begin, self._step = compile(self._first), compile(self._next)
+        blank = [tensor(x) for x in packed([BLANK], length)]
+        with no_grad():
+            self._begin = compile(self._first).settled(*blank)
+            self._step = compile(self._next).settled(blank[0], tensor([[END]], dtype=int64))
 
     def _first(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         logits, bag = self.net.begin(tokens, features, self.cache)
@@ -129,13 +132,6 @@ class _Writer:
 
     def _next(self, tokens: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
         return _best(self.net.step(tokens, self.bag, self.cache, new))
-
-    @no_grad()
-    def prepare(self, tokens: NDArray[np.int64], features: NDArray[np.int64]) -> None:
-        """Compile both programs."""
-        query = tensor(tokens)
-        self._begin(query, tensor(features))
-        self._step(query, tensor([[END]], dtype=int64))
 
     @no_grad()
     def write(
